@@ -1,0 +1,73 @@
+//! Events: what they consist of and how they travel.
+//!
+//! - [`Envelope`]: a CloudEvents 1.0 event as its producer sends it.
+//! - [`Event`]: the same once the log has recorded it.
+//! - [`Block`] (`block.rs`): some hundreds to thousands of consecutive events
+//!   in one buffer, as the log keeps them and as a plug-in gets them.
+//! - [`Timestamp`] (`time.rs`): microseconds since the Unix epoch.
+//! - `cloudevents.rs`: the JSON format of CloudEvents, in and out.
+//!
+//! Not here: where events are kept (`log`), and the HTTP forms of CloudEvents,
+//! which are headers and bodies (`http`).
+
+mod block;
+mod time;
+
+use std::collections::BTreeMap;
+
+pub use block::{Block, BlockBuilder, Head, Span};
+use bytes::Bytes;
+pub use time::Timestamp;
+
+/// An event's place in the log. The first is at 1; there are no gaps, and a
+/// position is never reused. 0 stands for "before the first event".
+pub type Position = u64;
+
+/// A CloudEvents 1.0 event as its producer sends it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope {
+    /// Unique within the source.
+    pub id: String,
+    /// Who it comes from, a URI reference.
+    pub source: String,
+    /// What kind of fact it is (`git.file.modified`).
+    pub event_type: String,
+    /// What it is about; versions are counted per subject.
+    pub subject: Option<String>,
+    /// When it happened, as the producer says.
+    pub time: Option<Timestamp>,
+    /// The media type of `data`; empty when there is no data.
+    pub content_type: String,
+    /// The payload, byte for byte. JSON is kept as it was written.
+    pub data: Bytes,
+    /// Strings by which appends and reads can select the event.
+    pub tags: Vec<String>,
+    /// CloudEvents extension attributes, `dataschema` among them: strings,
+    /// integers or booleans.
+    pub extensions: BTreeMap<String, Attribute>,
+}
+
+/// The value of a CloudEvents extension attribute.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+pub enum Attribute {
+    /// A CloudEvents Boolean.
+    Boolean(bool),
+    /// A CloudEvents Integer.
+    Integer(i64),
+    /// A CloudEvents String, URI, Timestamp or Binary (in base64).
+    String(String),
+}
+
+/// An event that the log has recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Its place in the log.
+    pub position: Position,
+    /// When the log recorded it.
+    pub recorded: Timestamp,
+    /// Its number within its subject, from 1; 0 without a subject.
+    pub version: u64,
+    /// What the producer sent.
+    pub envelope: Envelope,
+}

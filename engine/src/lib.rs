@@ -1,0 +1,23 @@
+//! Projectionist: a WebAssembly plug-in projection engine.
+//!
+//! One process tails an append-only event log and drives sandboxed components
+//! that fold events into state. The modules, from the bottom up; each may use
+//! only those above it in this list, and `log`, `state` and `plugin` never use
+//! one another:
+//!
+//! - [`event`]: events, their envelope, the block in which they travel.
+//! - [`log`]: where events are kept: append, read, follow.
+//! - [`state`]: what versions have folded: tables, checkpoint, digest.
+//! - [`plugin`]: the sandbox: compile, limits, instances.
+//! - [`projection`]: the fold: catch-up, live, replay, commit policy.
+//! - [`query`]: reading state: tables, plug-in queries, waiting for a position.
+//! - [`deploy`]: versions of a name: watch the folder, replay, promote.
+//! - [`http`]: one file a resource.
+//! - [`cli`]: one file a command.
+//!
+//! Beside them stands [`clock`], the only place that asks what time it is.
+
+pub mod clock;
+pub mod event;
+pub mod log;
+pub mod plugin;

@@ -1,0 +1,193 @@
+//! The event log: append, read, follow.
+//!
+//! - [`EventLog`]: what the rest of the engine asks of a log.
+//! - `embedded/`: the log that ships, kept in redb.
+//! - `memory.rs`: a log that lives as long as the process, for `run` and tests.
+//!
+//! Not here: what an event is (`event`), and anything about plug-ins.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::event::{Block, Envelope, Event, Position};
+
+/// An append-only, gapless sequence of events.
+pub trait EventLog: Send + Sync + 'static {
+    /// Appends all events of a batch or none. When the answer is there, they
+    /// are durable and readable.
+    fn append(&self, batch: Append) -> BoxFuture<'_, Result<Appended, AppendError>>;
+
+    /// The position of the last event; 0 for an empty log.
+    fn head(&self) -> Position {
+        *self.follow().borrow()
+    }
+
+    /// The head, as it moves.
+    fn follow(&self) -> watch::Receiver<Position>;
+
+    /// The stored block that contains `position`, whole (it may begin before
+    /// it). `None` past the head.
+    fn block(&self, position: Position) -> Result<Option<Arc<Block>>, LogError>;
+
+    /// The events that a selection names, in its order, at most its limit.
+    fn read(&self, selection: &Selection) -> Result<Vec<Event>, LogError>;
+}
+
+/// A batch to append, and the condition under which it may be.
+#[derive(Clone, Debug, Default)]
+pub struct Append {
+    /// The events, in the order in which they get their positions.
+    pub events: Vec<Envelope>,
+    /// Checked against the log as it stands just before the batch.
+    pub condition: Condition,
+}
+
+/// What must hold for a batch to be appended. The default always holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Condition {
+    /// Subjects and the version that each must have; 0: it must be new.
+    pub expected_versions: Vec<(String, u64)>,
+    /// None of these may match an event of the log.
+    pub fail_if_exists: Vec<Criterion>,
+}
+
+/// Selects events by type and tags (a dynamic consistency boundary).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Criterion {
+    /// Any of these; empty: any type.
+    pub types: Vec<String>,
+    /// All of these; empty: any tags.
+    pub tags: Vec<String>,
+    /// Only events after this position.
+    pub after: Position,
+}
+
+/// The answer to an append.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Appended {
+    /// Where each event of the batch stands, in the batch's order. An event
+    /// that the log already had stands at its first position.
+    pub positions: Vec<Position>,
+    /// How many of them the log already had.
+    pub known: usize,
+    /// The highest of the positions: wait for it to read your own writes.
+    pub position: Position,
+}
+
+/// The event that a condition met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InTheWay {
+    /// Where it stands.
+    pub position: Position,
+    /// Its id.
+    pub id: String,
+    /// Its type.
+    pub event_type: String,
+    /// Its subject.
+    pub subject: Option<String>,
+}
+
+/// Why a batch was not appended. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The batch itself is at fault.
+    #[error("event {index} of the batch: {reason}")]
+    Invalid {
+        /// Which event of the batch, from 0.
+        index: usize,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// An event or the batch is larger than the log takes.
+    #[error("{0}")]
+    TooLarge(String),
+    /// A subject does not have the version that the condition names.
+    #[error("subject \"{subject}\" is at version {actual}, not {expected}")]
+    WrongVersion {
+        /// The subject.
+        subject: String,
+        /// What the condition names.
+        expected: u64,
+        /// What the log has.
+        actual: u64,
+        /// The subject's last event, if it has any.
+        in_the_way: Option<InTheWay>,
+    },
+    /// An event matches the condition.
+    #[error("event {} of type \"{}\" at position {} matches the condition", in_the_way.id, in_the_way.event_type, in_the_way.position)]
+    Exists {
+        /// The latest such event.
+        in_the_way: InTheWay,
+    },
+    /// The log has another event under this source and id.
+    #[error("source \"{source_uri}\" has already sent an event with id \"{}\" (position {}) and other content", in_the_way.id, in_the_way.position)]
+    IdReused {
+        /// The source.
+        source_uri: String,
+        /// The event that is there.
+        in_the_way: InTheWay,
+    },
+    /// The log itself failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// The log failed; nobody's input is at fault.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LogError {
+    /// The storage under it failed.
+    #[error("the event log could not {action}: {source}")]
+    Storage {
+        /// What it was doing.
+        action: &'static str,
+        /// What went wrong.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// A block does not decode.
+    #[error("the event log's block at position {position} is damaged: {reason}")]
+    Damaged {
+        /// The block's first position.
+        position: Position,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The log has been closed, or its writer has ended after an error.
+    #[error("the event log is closed")]
+    Closed,
+}
+
+/// Which events to read, and in which order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selection {
+    /// The first position that may be read.
+    pub from: Position,
+    /// The last position that may be read.
+    pub to: Position,
+    /// Any of these types; empty: any.
+    pub types: Vec<String>,
+    /// Only this subject.
+    pub subject: Option<String>,
+    /// All of these tags; empty: any.
+    pub tags: Vec<String>,
+    /// Newest first.
+    pub reverse: bool,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Default for Selection {
+    /// Everything, oldest first.
+    fn default() -> Self {
+        Self {
+            from: 1,
+            to: Position::MAX,
+            types: Vec::new(),
+            subject: None,
+            tags: Vec::new(),
+            reverse: false,
+            limit: usize::MAX,
+        }
+    }
+}

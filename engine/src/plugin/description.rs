@@ -1,0 +1,80 @@
+//! What a plug-in says about itself: the JSON document that `describe` answers.
+//!
+//! Fields that the host does not know are ignored, so that newer plug-ins run
+//! on older hosts; wrong ones refuse the plug-in with the reason.
+
+use serde::{Deserialize, Serialize};
+
+/// A plug-in's description of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Description {
+    /// What it was built with (`projectionist-sdk 0.1.0`), for people.
+    pub sdk: Option<String>,
+    /// What it is for, in a sentence or two.
+    pub summary: Option<String>,
+    /// The types of events that it wants; absent: all.
+    pub events: Option<Vec<String>>,
+    /// Its tables, in the order by which they are numbered.
+    pub tables: Vec<TableDescription>,
+    /// The queries that it answers.
+    pub queries: Vec<QueryDescription>,
+    /// What to do with an event that it cannot fold; the settings file may say
+    /// otherwise.
+    pub on_failure: Option<OnFailure>,
+}
+
+/// A table, or an index over one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TableDescription {
+    /// Its name; an index is named `table.index`.
+    pub name: String,
+    /// The types of the key's parts. For an index: the parts that it sorts by,
+    /// then those of the table's key.
+    pub key: Vec<KeyPart>,
+    /// The table that this is an index of. An index's values are empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_of: Option<String>,
+}
+
+/// The type of one part of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyPart {
+    /// UTF-8 text.
+    String,
+    /// A signed or unsigned integer of up to 64 bits.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// Any bytes; base64 in JSON.
+    Bytes,
+    /// A 64-bit floating-point number.
+    Float,
+}
+
+/// A query that the plug-in answers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct QueryDescription {
+    /// Its name.
+    pub name: String,
+    /// What it answers, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// A JSON Schema of the object that holds its parameters.
+    #[serde(default)]
+    pub parameters: serde_json::Value,
+}
+
+/// What to do with an event that cannot be folded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// Stop there and say so; a candidate fails.
+    #[default]
+    Halt,
+    /// Keep the event as a dead letter and go on.
+    DeadLetter,
+}

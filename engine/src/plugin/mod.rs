@@ -1,0 +1,3 @@
+//! The sandbox: plug-ins as WebAssembly components.
+
+pub mod description;
