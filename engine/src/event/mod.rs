@@ -4,6 +4,7 @@
 //! - [`Event`]: the same once the log has recorded it.
 //! - [`Block`] (`block.rs`): some hundreds to thousands of consecutive events
 //!   in one buffer, as the log keeps them and as a plug-in gets them.
+//! - `select.rs`: choosing some of a block's events.
 //! - [`Timestamp`] (`time.rs`): microseconds since the Unix epoch.
 //! - `cloudevents.rs`: the JSON format of CloudEvents, in and out.
 //!
@@ -11,6 +12,7 @@
 //! which are headers and bodies (`http`).
 
 mod block;
+mod select;
 mod time;
 
 use std::collections::BTreeMap;
