@@ -142,11 +142,21 @@ impl Catalog {
         writing.commit()
     }
 
-    /// Forgets a version, when its state has been deleted. Its deployments stay.
+    /// Other settings for a version, which do not change its digest.
+    pub fn set_settings(&self, name: &str, digest: &str, settings: &str) -> Result<(), StateError> {
+        let writing = self.change()?;
+        let mut version = find(&writing.versions(name)?, name, digest, "change the settings of")?;
+        version.settings = settings.to_owned();
+        writing.put_version(&version)?;
+        writing.commit()
+    }
+
+    /// Forgets a version whose state is about to be deleted. Its deployments
+    /// stay; one that is under way has been superseded.
     pub fn forget(&self, name: &str, digest: &str, when: Timestamp) -> Result<(), StateError> {
         let writing = self.change()?;
         if let Some(open) = writing.open_deployment(name, digest)? {
-            let outcome = DeploymentOutcome::Retired;
+            let outcome = DeploymentOutcome::Superseded;
             writing.put_deployment(DeploymentRecord { outcome, ended: Some(when), ..open })?;
         }
         writing.remove_version(name, digest)?;
