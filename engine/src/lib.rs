@@ -21,3 +21,5 @@ pub mod clock;
 pub mod event;
 pub mod log;
 pub mod plugin;
+pub mod query;
+pub mod state;
