@@ -22,4 +22,4 @@ pub mod wait;
 
 pub use client::{Answer, Client};
 pub use random::Random;
-pub use server::Server;
+pub use server::{Server, live};

@@ -183,20 +183,35 @@ impl Server {
         }
     }
 
-    /// Waits until a plug-in has a live version at the log's head; gives its status.
+    /// Waits until a plug-in's live version is at the log's head; gives the status.
     #[track_caller]
     pub fn until_live(&self, name: &str) -> Value {
         let head = self.head();
         self.until_status(name, &format!("is live at {head}"), |status| {
-            status["live"]["position"].as_u64().is_some_and(|position| position >= head)
+            status["health"] == "ok" && status["position"].as_u64().is_some_and(|position| position >= head)
         })
+    }
+
+    /// Waits until another version than this one is live at the log's head.
+    #[track_caller]
+    pub fn until_other_version(&self, name: &str, version: &str) -> Value {
+        self.until_status(name, "has another live version", |status| {
+            status["live"].as_str().is_some_and(|live| live != version)
+        });
+        self.until_live(name)
+    }
+
+    /// Waits until a plug-in has failed, halted or whatever else; gives the status.
+    #[track_caller]
+    pub fn until_health(&self, name: &str, health: &str) -> Value {
+        self.until_status(name, &format!("is {health}"), |status| status["health"] == health)
     }
 
     /// The digest of a live version's state at the log's head.
     #[track_caller]
     pub fn state_digest(&self, name: &str) -> String {
         let status = self.until_live(name);
-        status["live"]["state_digest"].as_str().expect("a digest").to_owned()
+        live(&status)["state"]["digest"].as_str().expect("a digest").to_owned()
     }
 
     /// What it has logged.
@@ -229,4 +244,12 @@ impl Drop for Server {
 fn announced(data: &Path, process: u32) -> Option<String> {
     let document: Value = serde_json::from_slice(&fs::read(data.join("server.json")).ok()?).ok()?;
     (document["pid"].as_u64() == Some(process.into())).then(|| document["url"].as_str().map(str::to_owned))?
+}
+
+/// The live one of a plug-in's versions.
+#[track_caller]
+pub fn live(status: &Value) -> &Value {
+    let versions = status["versions"].as_array().into_iter().flatten();
+    let live = versions.into_iter().find(|version| version["station"] == "live");
+    live.unwrap_or_else(|| panic!("there is no live version: {status:#}"))
 }

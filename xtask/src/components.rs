@@ -105,7 +105,7 @@ fn packages() -> Result<Vec<Package>> {
 }
 
 fn is_plugin_folder(folder: &Path) -> bool {
-    ["plugins", "examples", "tests/guests"]
+    ["plugins", "examples", "tests/guests", "tests/meter"]
         .iter()
         .any(|part| folder.starts_with(workspace::root().join(part)))
 }
