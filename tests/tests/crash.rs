@@ -32,7 +32,7 @@ fn twenty_kills_leave_no_trace() {
         assert!(head >= importer.acknowledged(), "acknowledged {}, but at {head}", importer.acknowledged());
         // The moment is chosen among those in which it is at work.
         let pause = Duration::from_millis(random.below(if history.real { 900 } else { 150 }));
-        importer.during(server.client(), || {
+        importer.during(&server.client().clone(), || {
             thread::sleep(pause);
             server.kill();
         });
