@@ -54,10 +54,10 @@ pub(crate) fn build(which: Which) -> Result<Built> {
             continue;
         }
         build.args(["--package", &package.name]);
-        if guest {
-            // Libraries as well as examples, of which each is one guest.
-            build.args(["--lib", "--examples"]);
-        }
+    }
+    if which == Which::All {
+        // Of the tests' guests, each is an example.
+        build.args(["--lib", "--examples"]);
     }
     let mut names = Vec::new();
     for artifact in artifacts(&mut build)? {
