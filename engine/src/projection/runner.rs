@@ -124,7 +124,7 @@ impl Runner {
         let policies = &version.plugin().settings().policies;
         Self {
             types: description.events.as_ref().map(|types| types.iter().cloned().collect()),
-            on_failure: policies.on_failure.or(description.on_failure).unwrap_or_default(),
+            on_failure: version.plugin().on_failure(),
             commit: CommitPolicy::new(policies),
             most_call_events: policies.block_events.max(1),
             call_events: FIRST_CALL.min(policies.block_events.max(1)),
