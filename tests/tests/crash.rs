@@ -13,7 +13,7 @@ use serde_json::Value;
 /// How often the server is killed while events come in, and during replays.
 const KILLS: (u64, u64) = (12, 8);
 const BATCH: usize = 500;
-const PLUGIN: &str = "file-churn";
+const PLUGIN: &str = "churn";
 
 #[test]
 fn twenty_kills_leave_no_trace() {

@@ -24,10 +24,7 @@ fn rows(server: &Server, table: &str) -> Vec<(Value, Value)> {
 
 /// A table's counts by its keys.
 fn counts(server: &Server, table: &str, field: &str) -> BTreeMap<String, u64> {
-    let count = |value: &Value| match field {
-        "" => value.as_u64().unwrap_or_else(|| panic!("no number: {value}")),
-        _ => value[field].as_u64().unwrap_or_else(|| panic!("no {field}: {value}")),
-    };
+    let count = |value: &Value| value[field].as_u64().unwrap_or_else(|| panic!("no {field}: {value}"));
     rows(server, table).iter().map(|(key, value)| (text(key), count(value))).collect()
 }
 
@@ -44,20 +41,20 @@ fn what_comes_out_is_what_a_plain_fold_makes_of_it() {
 
     // Some fold live as the events come in, the others replay.
     server.drop_in("event-types");
-    server.drop_in("file-churn");
+    server.drop_in("churn");
     let imported = server.run(&["import", "--json", file]).json();
     assert_eq!((&imported["new"], &imported["known"]), (&expected.events.into(), &0.into()));
     for name in ["authors", "commits-per-day", "tree", "subjects"] {
         server.drop_in(name);
     }
     assert_eq!(server.head(), expected.events);
-    for name in ["event-types", "file-churn", "authors", "commits-per-day", "tree", "subjects"] {
+    for name in ["event-types", "churn", "authors", "commits-per-day", "tree", "subjects"] {
         server.until_live(name);
     }
     assert_eq!(counts(&server, "event-types/tables/types", "count"), expected.types);
-    assert_eq!(counts(&server, "file-churn/tables/files", "changes"), expected.changes);
+    assert_eq!(counts(&server, "churn/tables/files", "changes"), expected.changes);
     assert_eq!(counts(&server, "authors/tables/authors", "commits"), expected.authors);
-    assert_eq!(counts(&server, "commits-per-day/tables/days", ""), expected.days);
+    assert_eq!(counts(&server, "commits-per-day/tables/days", "commits"), expected.days);
     let tree: Vec<String> = rows(&server, "tree/tables/files").iter().map(|(key, _)| text(key)).collect();
     assert!(tree.iter().eq(expected.tree.iter()), "{} files instead of {}", tree.len(), expected.tree.len());
     if history.real {
@@ -65,7 +62,7 @@ fn what_comes_out_is_what_a_plain_fold_makes_of_it() {
     }
 
     // Importing it again adds nothing and changes nothing.
-    let digests = || ["event-types", "file-churn", "tree"].map(|name| server.state_digest(name));
+    let digests = || ["event-types", "churn", "tree"].map(|name| server.state_digest(name));
     let before = digests();
     let again = server.run(&["import", "--json", file]).json();
     assert_eq!((&again["new"], &again["known"]), (&0.into(), &expected.events.into()));
@@ -73,7 +70,7 @@ fn what_comes_out_is_what_a_plain_fold_makes_of_it() {
     assert_eq!(digests(), before);
 
     // A replay gives the state that folding live gave.
-    let replayed = std::fs::read(server.plugin_file("file-churn")).unwrap();
+    let replayed = std::fs::read(server.plugin_file("churn")).unwrap();
     std::fs::write(server.plugin_file("replayed"), replayed).unwrap();
     assert_eq!(server.state_digest("replayed"), before[1]);
     let status = server.until_live("replayed");

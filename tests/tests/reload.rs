@@ -253,7 +253,7 @@ fn a_removed_file_retires_the_plug_in_and_its_return_needs_no_replay() {
 
     fs::remove_file(server.plugin_file(METER)).unwrap();
     server.until_health(METER, "retired");
-    server.run(&["purge", METER, "--yes"]).ok();
+    server.run(&["purge", METER]).ok();
     wait::until_true("the purged plug-in is forgotten", || server.status(METER).is_none());
 }
 

@@ -9,10 +9,10 @@ use crate::step;
 
 /// What the example plug-ins can be asked, in the program's own words.
 const QUESTIONS: [&[&str]; 4] = [
-    &["query", "file-churn", "hottest", "limit=5"],
-    &["query", "authors", "top", "limit=5"],
+    &["query", "churn", "hottest", "limit=5"],
+    &["query", "authors", "busiest", "limit=5"],
     &["get", "commits-per-day", "days", "--reverse", "--limit", "5"],
-    &["get", "event-types", "types"],
+    &["query", "event-types", "most"],
 ];
 
 /// Asks, and says where to go on.
@@ -27,8 +27,8 @@ pub(crate) fn show(server: &Server) -> Result<()> {
     println!("\nTry:");
     for path in [
         "/projections",
-        "/projections/file-churn/tables/files?limit=10",
-        "/projections/file-churn/queries/hottest?limit=10",
+        "/projections/churn/tables/files?limit=10",
+        "/projections/churn/queries/hottest?limit=10",
         "/events?reverse=true&limit=5",
         "/openapi.json",
     ] {

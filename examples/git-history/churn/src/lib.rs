@@ -9,6 +9,7 @@ struct FileChanged {
 
 #[derive(Default, Serialize, Deserialize)]
 struct Churn {
+    /// Of any kind, those below included.
     changes: u64,
     added: u64,
     deleted: u64,
@@ -35,6 +36,7 @@ impl FileChurn {
     #[on("git.file.added", "git.file.deleted", "git.file.renamed")]
     fn came_or_went(&mut self, event: &Event, data: FileChanged) {
         let file = self.files.entry(event.subject());
+        file.changes += 1;
         match event.event_type() {
             "git.file.added" => file.added += 1,
             "git.file.deleted" => file.deleted += 1,
@@ -68,7 +70,7 @@ mod tests {
 
         assert_eq!(
             harness.query("hottest", json!({"limit": 1})),
-            json!([["src/lib.rs", {"changes": 2, "added": 1, "deleted": 0, "renamed": 0, "last_author": "bob"}]])
+            json!([["src/lib.rs", {"changes": 3, "added": 1, "deleted": 0, "renamed": 0, "last_author": "bob"}]])
         );
         harness.read(|churn| assert_eq!(churn.files.get("README.md").unwrap().deleted, 1));
         harness.check_replay();
