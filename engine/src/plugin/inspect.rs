@@ -39,7 +39,7 @@ pub(super) fn check_form(wasm: &[u8]) -> Result<(), String> {
 /// Says what is wrong with a component that the compiler refuses.
 pub(super) fn explain(wasm: &[u8], error: &wasmtime::Error) -> String {
     let text = format!("{error:#}");
-    if ["unexpected end", "section out of bounds", "unexpected EOF"].iter().any(|sign| text.contains(sign)) {
+    if ["unexpected end", "is out of bounds (bound"].iter().any(|sign| text.contains(sign)) {
         return truncated(wasm.len());
     }
     let text: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -57,12 +57,16 @@ impl Instance {
         match self.end(call, false) {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(failure)) if heads.iter().any(|head| head.position == failure.position) => {
-                Err(ApplyError::Failure { position: failure.position, message: failure.message })
+                Err(ApplyError::Failure {
+                    position: failure.position,
+                    message: stop::shortened(&failure.message),
+                })
             }
             Ok(Err(failure)) => Err(ApplyError::Trap {
                 reason: format!(
                     "blames event {}, which it was not given: {}",
-                    failure.position, failure.message
+                    failure.position,
+                    stop::shortened(&failure.message)
                 ),
             }),
             Err(reason) => Err(ApplyError::Trap { reason }),
@@ -90,8 +94,10 @@ impl Instance {
         match self.end(call, false) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(QueryFailure::NotFound)) => Err(CallError::UnknownQuery),
-            Ok(Err(QueryFailure::BadArguments(message))) => Err(CallError::BadArguments(message)),
-            Ok(Err(QueryFailure::Failed(message))) => Err(CallError::Failed(message)),
+            Ok(Err(QueryFailure::BadArguments(message))) => {
+                Err(CallError::BadArguments(stop::shortened(&message)))
+            }
+            Ok(Err(QueryFailure::Failed(message))) => Err(CallError::Failed(stop::shortened(&message))),
             Err(reason) => Err(CallError::Trapped(reason)),
         }
     }
