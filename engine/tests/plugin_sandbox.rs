@@ -191,7 +191,9 @@ fn there_are_no_files() {
     check(
         "opens-file",
         "",
-        expect![[r#"it panicked: the file is there: Os { code: 44, kind: NotFound, message: "No such file or directory" } (tests/guests/examples/opens-file.rs:10:38); it looked for files, and a projection's sandbox has none"#]],
+        expect![[
+            r#"it panicked: the file is there: Os { code: 44, kind: NotFound, message: "No such file or directory" } (tests/guests/examples/opens-file.rs:10:38); it looked for files, and a projection's sandbox has none"#
+        ]],
     );
 }
 

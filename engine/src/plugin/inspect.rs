@@ -1,6 +1,9 @@
 //! What a file is, and whether it fits this host.
 
-use wasmtime::{Engine, component::Component};
+use wasmtime::{
+    Engine,
+    component::{Component, ComponentExportIndex},
+};
 
 use super::{
     INTERFACE_VERSION,
@@ -79,6 +82,13 @@ pub(super) fn check_fit(engine: &Engine, component: &Component) -> Result<(), St
         return Err(format!("it does not export {}: a projection must", missing.join(" and ")));
     }
     Ok(())
+}
+
+/// A function of one of the interfaces that a projection exports.
+pub(super) fn export(component: &Component, interface: &str, function: &str) -> Option<ComponentExportIndex> {
+    let interface = format!("projectionist:plugin/{interface}@{INTERFACE_VERSION}");
+    let interface = component.get_export_index(None, &interface)?;
+    component.get_export_index(Some(&interface), function)
 }
 
 /// Whether a component imports an interface, of whichever version.
