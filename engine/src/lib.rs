@@ -19,5 +19,6 @@
 
 pub mod clock;
 pub mod event;
+pub mod http;
 pub mod log;
 pub mod plugin;

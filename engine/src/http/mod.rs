@@ -1,0 +1,89 @@
+//! HTTP: one file (or folder) a resource, and what they share.
+//!
+//! Resources:
+//! - `index.rs`: `/`, a page of the main addresses; `/openapi.json`; `/problems`.
+//! - `events/`: `/events`, the log.
+//!
+//! Shared:
+//! - `problem.rs`: errors as problem+json.
+//! - `parameters.rs`, `path.rs`: what stands in the URL, read strictly.
+//! - `accept.rs`, `etag.rs`: content negotiation, conditional requests.
+//! - `serve.rs`: a listener, and how to stop.
+//!
+//! Handlers translate: from HTTP to a call of the engine and back. What the
+//! call does is not here, and nothing outside of here knows of HTTP.
+//!
+//! Routes and their documentation are declared together, so that neither can
+//! be without the other.
+
+mod accept;
+mod etag;
+mod events;
+mod index;
+mod parameters;
+mod path;
+mod problem;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+use axum::{
+    Router,
+    body::HttpBody,
+    http::{HeaderName, Request, Response},
+};
+pub use events::Events;
+pub use serve::{Closing, serve};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::{
+        CompressionLayer, CompressionLevel,
+        predicate::{DefaultPredicate, Predicate},
+    },
+    trace::TraceLayer,
+};
+use utoipa_axum::router::OpenApiRouter;
+
+/// The header that says at which position an answer was made.
+const POSITION: HeaderName = HeaderName::from_static("projectionist-position");
+
+/// Marks an answer whose parts must leave at once.
+#[derive(Clone, Copy)]
+struct LiveStream;
+
+/// All routes over an engine.
+pub fn router(events: Events) -> Router {
+    let routes = OpenApiRouter::with_openapi(index::document()).merge(events::routes(events));
+    finish(routes)
+}
+
+/// Adds what all routes share.
+fn finish(routes: OpenApiRouter) -> Router {
+    let (router, mut document) = routes.merge(index::routes()).split_for_parts();
+    index::tidy(&mut document);
+    let compression = CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(DefaultPredicate::new().and(NotLive));
+    let trace = TraceLayer::new_for_http()
+        .make_span_with(|request: &Request<_>| {
+            tracing::debug_span!("request", method = %request.method(), uri = %request.uri())
+        })
+        .on_failure(());
+    router
+        .merge(index::openapi(document))
+        .fallback(problem::not_found)
+        .layer(axum::middleware::from_fn(problem::normalise))
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(compression)
+        .layer(trace)
+}
+
+/// Leaves live streams uncompressed: a compressor would hold events back.
+#[derive(Clone, Copy)]
+struct NotLive;
+
+impl Predicate for NotLive {
+    fn should_compress<B: HttpBody>(&self, response: &Response<B>) -> bool {
+        response.extensions().get::<LiveStream>().is_none()
+    }
+}
