@@ -22,3 +22,5 @@ pub mod event;
 pub mod http;
 pub mod log;
 pub mod plugin;
+pub mod query;
+pub mod state;

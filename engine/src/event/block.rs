@@ -123,7 +123,9 @@ impl Block {
                 subject: (!subject.is_empty()).then_some(subject),
                 time: (head.flags & Head::NO_TIME == 0).then_some(Timestamp::from_micros(head.time)),
                 content_type: self.name(head.content_type).to_owned(),
-                data: self.bytes.slice(head.data.offset as usize..(head.data.offset + head.data.length) as usize),
+                data: self
+                    .bytes
+                    .slice(head.data.offset as usize..(head.data.offset + head.data.length) as usize),
                 tags: self.tags(head),
                 extensions: self.extensions(head),
             },

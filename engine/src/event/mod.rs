@@ -4,6 +4,7 @@
 //! - [`Event`]: the same once the log has recorded it.
 //! - [`Block`] (`block.rs`): some hundreds to thousands of consecutive events
 //!   in one buffer, as the log keeps them and as a plug-in gets them.
+//! - `select.rs`: choosing some of a block's events.
 //! - [`Timestamp`] (`time.rs`): microseconds since the Unix epoch.
 //! - [`cloudevents`]: the JSON format of CloudEvents, in and out.
 //! - [`EnvelopeError`] (`validate.rs`): the rules of an envelope.
@@ -13,6 +14,7 @@
 
 mod block;
 pub mod cloudevents;
+mod select;
 mod time;
 mod validate;
 

@@ -1,0 +1,88 @@
+//! A version on its way to take over: compiled, replayed, caught up.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    clock,
+    event::Position,
+    plugin::{Plugin, PluginError},
+    projection::{Halt, Phase, Progress, Run, Version},
+    state::catalog::Replay,
+};
+
+/// A version on its way to take over.
+pub(super) struct Candidate {
+    pub(super) digest: String,
+    pub(super) stage: Stage,
+}
+
+pub(super) enum Stage {
+    /// It is being checked and compiled.
+    Loading(JoinHandle<Result<Arc<Plugin>, PluginError>>),
+    /// It folds history.
+    Replaying(Replaying),
+}
+
+pub(super) struct Replaying {
+    pub(super) run: Run,
+    progress: watch::Receiver<Progress>,
+    begun: Instant,
+}
+
+/// What a candidate's supervisor has to act on.
+pub(super) enum News {
+    Loaded(Result<Arc<Plugin>, String>),
+    CaughtUp,
+    Halted(Halt),
+}
+
+impl Candidate {
+    /// Waits for the next thing to act on. `None` waits for ever. Cancelling
+    /// the wait loses nothing.
+    pub(super) async fn news(candidate: &mut Option<Self>) -> News {
+        match candidate.as_mut().map(|candidate| &mut candidate.stage) {
+            None => std::future::pending().await,
+            Some(Stage::Loading(task)) => News::Loaded(match task.await {
+                Ok(result) => result.map_err(|error| error.to_string()),
+                Err(_panic) => Err("the host panicked while loading it; please report this".into()),
+            }),
+            Some(Stage::Replaying(replaying)) => replaying.reach(0).await,
+        }
+    }
+
+    pub(super) fn version(&self) -> Option<&Arc<Version>> {
+        match &self.stage {
+            Stage::Loading(_) => None,
+            Stage::Replaying(replaying) => Some(replaying.run.version()),
+        }
+    }
+}
+
+impl Replaying {
+    pub(super) fn new(run: Run) -> Self {
+        Self { progress: run.version().progress(), run, begun: clock::instant() }
+    }
+
+    /// Waits until it has been at the head and is at `position` at least, or
+    /// cannot go on.
+    pub(super) async fn reach(&mut self, position: Position) -> News {
+        let reached = |progress: &Progress| match &progress.phase {
+            Phase::Live => progress.position >= position,
+            Phase::Halted(_) => true,
+            Phase::CatchUp | Phase::Stopped => false,
+        };
+        match self.progress.wait_for(reached).await.map(|progress| progress.phase.clone()) {
+            Ok(Phase::Halted(halt)) => News::Halted(halt),
+            Ok(_) => News::CaughtUp,
+            Err(_) => News::Halted(Halt { event: None, reason: "its runner has ended".into() }),
+        }
+    }
+
+    /// What the replay took so far.
+    pub(super) fn replay(&self) -> Replay {
+        let micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Replay { micros, events: self.run.version().folded() }
+    }
+}

@@ -1,0 +1,168 @@
+//! Versions of a name: which there are, which one is live, how one takes over.
+//!
+//! - [`Deployer`] (here): the handle that everybody else holds.
+//! - `watch.rs`, `folder.rs`: what changes in the plug-ins folder, once it
+//!   stands still.
+//! - `registry.rs`: one supervisor a name, and how to reach it.
+//! - `supervisor.rs`: the one task that decides about the versions of a name:
+//!   load, replay beside the live one, promote, fail, retire, purge;
+//!   `candidate.rs`: a version on its way to take over.
+//! - `store.rs`: where code and state of versions lie on disk.
+//! - `view.rs`: what readers see of a name, switched in one step.
+//! - [`status`]: the same as documents for people and machines.
+//!
+//! Not here: how a version folds (`projection`) and how it is read (`query`).
+
+mod candidate;
+mod folder;
+mod registry;
+pub mod status;
+mod store;
+mod supervisor;
+mod view;
+mod watch;
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::sync::watch as channel;
+
+use self::{registry::Registry, status::PluginStatus, store::Store};
+use crate::{
+    event::Position,
+    log::EventLog,
+    plugin::Host,
+    projection::{Scheduler, Version},
+    state::{StateError, catalog::Catalog},
+};
+
+/// Where a deployer finds what it needs.
+pub struct DeployerSettings {
+    /// The plug-ins folder, watched.
+    pub plugins: PathBuf,
+    /// The data folder: components, state and catalog of all versions.
+    pub data: PathBuf,
+    /// Bytes of cache that each version's store may use.
+    pub state_cache_bytes: usize,
+}
+
+/// Why a name cannot be read from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotServed {
+    /// There never was a plug-in of this name.
+    #[error("there is no projection \"{name}\": put {name}.wasm into the plug-ins folder, or check the name")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+    },
+    /// Its first version still replays.
+    #[error("\"{name}\" replays its first version: it is at position {position} of {head}")]
+    Replaying {
+        /// The name asked for.
+        name: String,
+        /// How far it is.
+        position: Position,
+        /// How far it has to go.
+        head: Position,
+    },
+    /// No version has ever succeeded, or the live one could not be started.
+    #[error("\"{name}\" has no version that works: {reason}")]
+    Failed {
+        /// The name asked for.
+        name: String,
+        /// Why the last one failed.
+        reason: String,
+    },
+    /// Its file has been removed.
+    #[error("\"{name}\" is retired, since its file was removed; put it back to have it served again")]
+    Retired {
+        /// The name asked for.
+        name: String,
+    },
+}
+
+/// Why a plug-in was not purged.
+#[derive(Debug, thiserror::Error)]
+pub enum PurgeError {
+    /// There never was a plug-in of this name.
+    #[error("there is no projection \"{name}\"")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+    },
+    /// Its file is there.
+    #[error("\"{name}\" is in use: remove {name}.wasm from the plug-ins folder first; a second later it is retired and can be purged")]
+    InUse {
+        /// The name asked for.
+        name: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// All plug-ins and their versions. Cheap to share.
+pub struct Deployer {
+    registry: Arc<Registry>,
+    looked: channel::Receiver<bool>,
+}
+
+impl Deployer {
+    /// Starts the versions that were live when the process last ended, and the
+    /// watch over the plug-ins folder.
+    pub async fn start(
+        settings: DeployerSettings,
+        host: Host,
+        scheduler: Scheduler,
+        log: Arc<dyn EventLog>,
+    ) -> Result<Self, StateError> {
+        let catalog = Catalog::open(&settings.data.join("catalog.redb"))?;
+        let store = Store::new(&settings.data, settings.state_cache_bytes);
+        let registry = Registry::new(supervisor::Context { host, scheduler, log, catalog, store });
+        let names = registry.context().catalog.names()?;
+        for name in &names {
+            registry.know(name);
+        }
+        registry.recovered().await;
+        let looked = channel::Sender::new(false);
+        let receiver = looked.subscribe();
+        tokio::spawn(watch::watch_folder(settings.plugins, Arc::clone(&registry), names, looked));
+        Ok(Self { registry, looked: receiver })
+    }
+
+    /// The version that answers for a name.
+    pub fn live(&self, name: &str) -> Result<Arc<Version>, NotServed> {
+        match self.registry.view(name) {
+            Some(view) => view.live(name, self.registry.context().log.head()),
+            None => Err(NotServed::Unknown { name: name.to_owned() }),
+        }
+    }
+
+    /// All plug-ins, by name.
+    pub fn status(&self) -> Result<Vec<PluginStatus>, StateError> {
+        self.registry.names().iter().filter_map(|name| self.plugin(name).transpose()).collect()
+    }
+
+    /// One plug-in; `None` if there never was one of this name.
+    pub fn plugin(&self, name: &str) -> Result<Option<PluginStatus>, StateError> {
+        let Some(view) = self.registry.view(name) else { return Ok(None) };
+        let context = self.registry.context();
+        status::of(name, &view, &context.catalog, context.log.head()).map(Some)
+    }
+
+    /// Whether the plug-ins folder has been looked at since the start, so that
+    /// what stands there is known.
+    pub fn has_looked(&self) -> bool {
+        *self.looked.borrow()
+    }
+
+    /// Deletes all state and code of a retired plug-in. Its deployments stay on
+    /// record.
+    pub async fn purge(&self, name: &str) -> Result<(), PurgeError> {
+        self.registry.purge(name).await
+    }
+
+    /// Stops all runners; what they have folded is durable afterwards.
+    pub async fn close(&self) {
+        self.registry.close().await;
+    }
+}

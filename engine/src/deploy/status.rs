@@ -1,0 +1,325 @@
+//! What is known of a plug-in, as documents for people and machines.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::view::{View, ViewState};
+use crate::{
+    event::{Position, Timestamp},
+    plugin::{Output, description::Description},
+    projection::{Phase, Version},
+    state::{
+        StateError,
+        catalog::{Catalog, DeploymentOutcome, DeploymentRecord, VersionRecord},
+    },
+};
+
+/// How many deployments a status lists.
+const DEPLOYMENTS: usize = 20;
+
+/// A plug-in, its versions and its last deployments.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct PluginStatus {
+    /// The plug-in's name: the stem of its file.
+    pub name: String,
+    /// `projection`.
+    pub kind: String,
+    /// In one word, how it is.
+    pub health: Health,
+    /// If it is not well, why.
+    pub reason: Option<String>,
+    /// Up to which position its live version has folded.
+    pub position: Position,
+    /// The log's last position.
+    pub head: Position,
+    /// How many positions the live version is behind the head.
+    pub lag: u64,
+    /// The digest of the version that answers queries.
+    pub live: Option<String>,
+    /// All versions that are kept, the live one first.
+    pub versions: Vec<VersionStatus>,
+    /// The last deployments, the latest first.
+    pub deployments: Vec<DeploymentStatus>,
+    /// The last lines that the plug-in printed: of the candidate, if there is
+    /// one, else of the version that failed last, else of the live one.
+    pub output: Vec<OutputLine>,
+}
+
+/// How a plug-in is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// Its live version folds and answers.
+    Ok,
+    /// Its first version replays; nothing answers yet.
+    Replaying,
+    /// Its live version answers but cannot fold on.
+    Halted,
+    /// It has no version that works.
+    Failed,
+    /// Its file is gone.
+    Retired,
+}
+
+/// A version of a plug-in.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct VersionStatus {
+    /// What tells it from the others, in hexadecimal.
+    pub digest: String,
+    /// `candidate`, `live`, `standby`, `retired` or `failed`.
+    pub station: String,
+    /// The file that it came from.
+    pub file: String,
+    /// The size of the component, in bytes.
+    pub size: u64,
+    /// When it first appeared.
+    #[schema(value_type = String, format = DateTime)]
+    pub created: Timestamp,
+    /// When it last became live.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub promoted: Option<Timestamp>,
+    /// Why it failed or halted.
+    pub reason: Option<String>,
+    /// What it has folded; only of versions that are loaded.
+    pub state: Option<StateStatus>,
+}
+
+/// What a version has folded, and what it offers.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct StateStatus {
+    /// `catch-up`, `live`, `halted` or `stopped`.
+    pub phase: String,
+    /// Up to which position it has folded.
+    pub position: Position,
+    /// The digest of its state: equal at equal positions means equal state.
+    pub digest: String,
+    /// How many events it has folded.
+    pub events: u64,
+    /// How many of them it could not fold and kept as dead letters.
+    pub dead_letters: u64,
+    /// Bytes on disk.
+    pub size: u64,
+    /// Its tables.
+    pub tables: Vec<TableStatus>,
+    /// Its queries.
+    pub queries: Vec<QueryStatus>,
+}
+
+/// A table and how much is in it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct TableStatus {
+    /// Its name.
+    pub name: String,
+    /// The types of its key's parts.
+    pub key: Vec<String>,
+    /// How many keys it has.
+    pub keys: u64,
+    /// The names of its indexes.
+    pub indexes: Vec<String>,
+}
+
+/// A query.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct QueryStatus {
+    /// Its name.
+    pub name: String,
+    /// What it answers.
+    pub summary: Option<String>,
+    /// A JSON Schema of its parameters.
+    pub parameters: serde_json::Value,
+}
+
+/// A deployment.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct DeploymentStatus {
+    /// Its number.
+    pub id: u64,
+    /// The version's digest.
+    pub digest: String,
+    /// What it set out to do: `deploy`, `roll-back`, `retire`, `resume` or
+    /// `fail`.
+    pub action: String,
+    /// When it began.
+    #[schema(value_type = String, format = DateTime)]
+    pub when: Timestamp,
+    /// The file that it came from.
+    pub file: String,
+    /// The size of the component, in bytes.
+    pub size: u64,
+    /// `replaying`, `promoted`, `failed`, `superseded` or `retired`.
+    pub outcome: String,
+    /// If it failed, why.
+    pub reason: Option<String>,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ended: Option<Timestamp>,
+    /// How long the replay took, in microseconds.
+    pub replay_micros: Option<u64>,
+    /// How many events the replay folded.
+    pub events: Option<u64>,
+}
+
+/// A line that a plug-in printed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct OutputLine {
+    /// `stdout` or `stderr`.
+    pub stream: String,
+    /// Without its line end.
+    pub line: String,
+}
+
+pub(super) fn of(
+    name: &str,
+    view: &View,
+    catalog: &Catalog,
+    head: Position,
+) -> Result<PluginStatus, StateError> {
+    let view = view.get();
+    let (health, reason) = health(&view);
+    let mut versions = Vec::new();
+    for record in catalog.versions(name)?.into_iter().rev() {
+        versions.push(version_status(record, &view)?);
+    }
+    versions.sort_by_key(|version| version.station != "live");
+    let deployments = catalog.deployments_of(name, DEPLOYMENTS)?;
+    let position = view.live.as_ref().map_or(0, |live| live.state().checkpoint().position);
+    Ok(PluginStatus {
+        name: name.to_owned(),
+        kind: "projection".to_owned(),
+        health,
+        reason,
+        position,
+        head,
+        lag: head.saturating_sub(position),
+        live: view.live.as_ref().map(|live| live.digest().to_owned()),
+        versions,
+        deployments: deployments.into_iter().map(deployment_status).collect(),
+        output: output(&view),
+    })
+}
+
+fn health(view: &ViewState) -> (Health, Option<String>) {
+    if let Some(live) = &view.live {
+        return match &live.progress().borrow().phase {
+            Phase::Halted(halt) => (Health::Halted, Some(halt.to_string())),
+            _ => (Health::Ok, None),
+        };
+    }
+    if view.candidate.is_some() {
+        return (Health::Replaying, None);
+    }
+    if view.retired {
+        return (Health::Retired, None);
+    }
+    let reason = view.failed.as_ref().map(|failed| failed.reason.clone()).or_else(|| view.unreadable.clone());
+    (Health::Failed, reason)
+}
+
+fn output(view: &ViewState) -> Vec<OutputLine> {
+    let of = |version: &std::sync::Arc<Version>| version.plugin().output().clone();
+    let candidate = view.candidate.as_ref().and_then(|candidate| candidate.version.as_ref()).map(of);
+    let failed = || view.failed.as_ref().and_then(|failed| failed.output.clone());
+    let source: Option<Output> = candidate.or_else(failed).or_else(|| view.live.as_ref().map(of));
+    let lines = source.map(|output| output.lines()).unwrap_or_default();
+    lines.into_iter().map(|(stream, line)| OutputLine { stream: word(&stream), line }).collect()
+}
+
+fn version_status(record: VersionRecord, view: &ViewState) -> Result<VersionStatus, StateError> {
+    let candidate = view.candidate.as_ref().and_then(|candidate| candidate.version.as_ref());
+    let loaded = view.live.iter().chain(candidate).find(|version| version.digest() == record.digest);
+    let halted = loaded.and_then(|version| match &version.progress().borrow().phase {
+        Phase::Halted(halt) => Some(halt.to_string()),
+        _ => None,
+    });
+    Ok(VersionStatus {
+        station: word(&record.station),
+        digest: record.digest,
+        file: record.file,
+        size: record.size,
+        created: record.created,
+        promoted: record.promoted,
+        reason: record.reason.or(halted),
+        state: loaded.map(|version| state_status(version)).transpose()?,
+    })
+}
+
+fn state_status(version: &Version) -> Result<StateStatus, StateError> {
+    let state = version.state();
+    let snapshot = state.snapshot()?;
+    let checkpoint = snapshot.checkpoint();
+    let description = version.plugin().description();
+    let phase = match version.progress().borrow().phase {
+        Phase::Stopped => "stopped",
+        Phase::CatchUp => "catch-up",
+        Phase::Live => "live",
+        Phase::Halted(_) => "halted",
+    };
+    let mut tables = Vec::new();
+    for (index, table) in description.tables.iter().enumerate() {
+        if table.index_of.is_none() {
+            tables.push(TableStatus {
+                name: table.name.clone(),
+                key: table.key.iter().map(word).collect(),
+                keys: snapshot.len(index as u32)?,
+                indexes: indexes(description, &table.name),
+            });
+        }
+    }
+    let queries = description.queries.iter().cloned();
+    Ok(StateStatus {
+        phase: phase.to_owned(),
+        position: checkpoint.position,
+        digest: checkpoint.digest.to_string(),
+        events: checkpoint.events,
+        dead_letters: state.dead_letter_count()?,
+        size: state.size_bytes(),
+        tables,
+        queries: queries
+            .map(|query| QueryStatus { name: query.name, summary: query.summary, parameters: query.parameters })
+            .collect(),
+    })
+}
+
+/// The names of a table's indexes, without the table's name before them.
+fn indexes(description: &Description, table: &str) -> Vec<String> {
+    let indexes = description.tables.iter().filter(|index| index.index_of.as_deref() == Some(table));
+    indexes.map(|index| index.name.trim_start_matches(table).trim_start_matches('.').to_owned()).collect()
+}
+
+fn deployment_status(record: DeploymentRecord) -> DeploymentStatus {
+    let (outcome, reason) = match record.outcome {
+        DeploymentOutcome::Replaying => ("replaying", None),
+        DeploymentOutcome::Promoted => ("promoted", None),
+        DeploymentOutcome::Failed { reason } => ("failed", Some(reason)),
+        DeploymentOutcome::Superseded => ("superseded", None),
+        DeploymentOutcome::Retired => ("retired", None),
+    };
+    DeploymentStatus {
+        id: record.id,
+        digest: record.digest,
+        action: word(&record.action),
+        when: record.when,
+        file: record.file,
+        size: record.size,
+        outcome: outcome.to_owned(),
+        reason,
+        ended: record.ended,
+        replay_micros: record.replay_micros,
+        events: record.events,
+    }
+}
+
+/// An enum's value as the word that it is serialised as.
+fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,72 @@
+//! Where code and state of versions lie on disk.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    plugin::Plugin,
+    state::{StateError, StateFolder, VersionState},
+};
+
+/// `components/<digest>.wasm` and `state/<name>/<digest>.redb`.
+pub(super) struct Store {
+    components: PathBuf,
+    state: StateFolder,
+    state_cache_bytes: usize,
+}
+
+impl Store {
+    pub(super) fn new(data: &Path, state_cache_bytes: usize) -> Self {
+        Self {
+            components: data.join("components"),
+            state: StateFolder::new(data.join("state")),
+            state_cache_bytes,
+        }
+    }
+
+    /// Keeps a component, so that its version outlives the file it came from.
+    /// Answers its digest.
+    pub(super) fn keep_component(&self, wasm: &[u8]) -> io::Result<String> {
+        let digest = blake3::hash(wasm).to_hex().to_string();
+        let path = self.component_path(&digest);
+        if fs::read(&path).is_ok_and(|kept| kept == wasm) {
+            return Ok(digest);
+        }
+        fs::create_dir_all(&self.components)?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.components)?;
+        io::Write::write_all(&mut file, wasm)?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        Ok(digest)
+    }
+
+    pub(super) fn component(&self, digest: &str) -> io::Result<Vec<u8>> {
+        fs::read(self.component_path(digest))
+    }
+
+    /// Deletes a component that no version uses any more.
+    pub(super) fn drop_component(&self, digest: &str) {
+        if let Err(error) = fs::remove_file(self.component_path(digest)) {
+            tracing::debug!(digest, %error, "a component was not deleted");
+        }
+    }
+
+    fn component_path(&self, digest: &str) -> PathBuf {
+        self.components.join(format!("{digest}.wasm"))
+    }
+
+    pub(super) fn open_state(&self, digest: &str, plugin: &Plugin) -> Result<VersionState, StateError> {
+        let tables: Vec<String> =
+            plugin.description().tables.iter().map(|table| table.name.clone()).collect();
+        self.state.open(plugin.name(), digest, &tables, self.state_cache_bytes)
+    }
+
+    /// Deletes a version's state. What cannot be deleted is said, not fatal.
+    pub(super) fn drop_state(&self, name: &str, digest: &str) {
+        if let Err(error) = self.state.purge(name, digest) {
+            tracing::warn!(plugin = name, version = digest, %error, "state was not deleted");
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! The one task that decides about the versions of a name.
+//!
+//! Everything that happens to a name comes through its mailbox or from its
+//! candidate, one after the other, so no two decisions ever meet. The order
+//! within a decision is always: the catalog (durable), then the view (what
+//! readers see), then what is left to clear away.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    PurgeError,
+    candidate::{Candidate, News, Replaying, Stage},
+    folder::Sighting,
+    store::Store,
+    view::{CandidateView, FailedView, View},
+};
+use crate::{
+    clock,
+    log::EventLog,
+    plugin::{Host, Output, Plugin, Settings, version_digest},
+    projection::{self, Phase, Run, Scheduler, Version},
+    state::{
+        StateError,
+        catalog::{Catalog, Replay, Station, VersionRecord},
+    },
+};
+
+/// What all supervisors share.
+pub(super) struct Context {
+    pub(super) host: Host,
+    pub(super) scheduler: Scheduler,
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) catalog: Catalog,
+    pub(super) store: Store,
+}
+
+/// What a supervisor can be told.
+pub(super) enum Message {
+    /// The files are there, with this content.
+    Found(Sighting),
+    /// The files are there but cannot be read.
+    Unreadable(String),
+    /// The component's file is gone.
+    Gone,
+    /// Answered once the version that was live has been started again.
+    Recovered(oneshot::Sender<()>),
+    Purge(oneshot::Sender<Result<(), PurgeError>>),
+    Close,
+}
+
+/// Decides about the versions of one name.
+pub(super) struct Supervisor {
+    name: String,
+    context: Arc<Context>,
+    view: Arc<View>,
+    mailbox: mpsc::UnboundedReceiver<Message>,
+    live: Option<Run>,
+    candidate: Option<Candidate>,
+}
+
+/// Why a decision could not be carried out.
+enum Trouble {
+    /// The version is at fault.
+    Version(String),
+    /// The host's own storage is.
+    Host(StateError),
+}
+
+impl From<StateError> for Trouble {
+    fn from(error: StateError) -> Self {
+        Self::Host(error)
+    }
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        name: &str,
+        context: Arc<Context>,
+        view: Arc<View>,
+        mailbox: mpsc::UnboundedReceiver<Message>,
+    ) -> Self {
+        Self { name: name.to_owned(), context, view, mailbox, live: None, candidate: None }
+    }
+
+    pub(super) async fn run(mut self) {
+        if let Err(error) = self.recover().await {
+            self.say(&error);
+        }
+        loop {
+            let done = tokio::select! {
+                message = self.mailbox.recv() => match message {
+                    None | Some(Message::Close) => return self.close().await,
+                    Some(Message::Found(sighting)) => self.found(sighting).await,
+                    Some(Message::Gone) => self.gone().await,
+                    Some(Message::Unreadable(reason)) => {
+                        tracing::error!(plugin = self.name, reason);
+                        self.view.update(|view| view.unreadable = Some(reason));
+                        Ok(())
+                    }
+                    Some(Message::Recovered(reply)) => {
+                        let _ = reply.send(());
+                        Ok(())
+                    }
+                    Some(Message::Purge(reply)) => {
+                        let result = self.purge().await;
+                        let purged = result.is_ok();
+                        let _ = reply.send(result);
+                        if purged {
+                            return;
+                        }
+                        Ok(())
+                    }
+                },
+                news = Candidate::news(&mut self.candidate) => self.act_on(news).await,
+            };
+            if let Err(error) = done {
+                self.say(&error);
+            }
+        }
+    }
+
+    fn say(&self, error: &StateError) {
+        tracing::error!(plugin = self.name, %error, "the deployment cannot go on");
+        let reason = format!("the host's storage failed: {error}");
+        self.view.update(|view| view.failed = Some(FailedView { digest: String::new(), reason, output: None }));
+    }
+
+    /// Starts what was live when the process last ended.
+    async fn recover(&mut self) -> Result<(), StateError> {
+        let versions = self.context.catalog.versions(&self.name)?;
+        if let Some(last) = versions.iter().rfind(|version| version.station == Station::Failed) {
+            self.show_failed(&last.digest, last.reason.as_deref().unwrap_or_default(), None);
+        }
+        let retired = versions.iter().any(|version| version.station == Station::Retired);
+        let Some(record) = versions.into_iter().find(|version| version.station == Station::Live) else {
+            self.view.update(|view| view.retired = retired);
+            return Ok(());
+        };
+        match self.restore(&record).await {
+            Ok(version) => self.serve(version),
+            Err(Trouble::Host(error)) => return Err(error),
+            Err(Trouble::Version(reason)) => {
+                tracing::error!(plugin = self.name, version = record.digest, reason, "the live version does not start");
+                self.show_failed(&record.digest, &reason, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Code and state of a version that ran before.
+    async fn restore(&self, record: &VersionRecord) -> Result<Arc<Version>, Trouble> {
+        let version = |error: &dyn std::fmt::Display| Trouble::Version(error.to_string());
+        let wasm = self.context.store.component(&record.component).map_err(|error| {
+            Trouble::Version(format!("its component {} is not in the data folder: {error}", record.component))
+        })?;
+        let settings = Settings::parse(&record.settings).map_err(|error| version(&error))?;
+        let plugin = self.context.host.load(&self.name, &wasm, &settings).await;
+        let plugin = plugin.map_err(|error| version(&error))?;
+        let state = self.context.store.open_state(&record.digest, &plugin)?;
+        Ok(Arc::new(Version::new(&self.name, &record.digest, plugin, Arc::new(state))))
+    }
+
+    fn start(&self, version: Arc<Version>, serves: bool) -> Run {
+        projection::start(&self.context.scheduler, version, Arc::clone(&self.context.log), serves)
+    }
+
+    fn serve(&mut self, version: Arc<Version>) {
+        self.live = Some(self.start(Arc::clone(&version), true));
+        self.view.update(|view| view.live = Some(version));
+    }
+
+    /// The files have changed, or are seen for the first time.
+    async fn found(&mut self, sighting: Sighting) -> Result<(), StateError> {
+        self.view.update(|view| {
+            view.unreadable = None;
+            view.retired = false;
+        });
+        let settings = Settings::parse(&sighting.settings);
+        let digest = match &settings {
+            Ok(settings) => version_digest(&sighting.wasm, settings),
+            Err(_) => digest_of_unreadable_settings(&sighting),
+        };
+        if self.candidate.as_ref().is_some_and(|candidate| candidate.digest == digest) {
+            return Ok(());
+        }
+        if let Some(live) = self.live_digest().filter(|live| *live == digest) {
+            self.abandon_candidate(None).await?;
+            self.view.update(|view| view.failed = None);
+            return self.reconfigure(&live, &sighting.settings).await;
+        }
+        let known = self.context.catalog.version(&self.name, &digest)?;
+        let known = known.filter(|known| known.settings == sighting.settings);
+        if let Some(known) = known.as_ref().filter(|known| known.station == Station::Failed) {
+            self.abandon_candidate(None).await?;
+            let reason = known.reason.as_deref().unwrap_or_default();
+            tracing::warn!(plugin = self.name, version = digest, reason, "this version has failed before");
+            self.show_failed(&digest, reason, None);
+            return Ok(());
+        }
+        self.abandon_candidate(Some(&digest)).await?;
+        if known.is_none_or(|known| known.station != Station::Candidate) {
+            self.record_deployment(&sighting, &digest)?;
+        }
+        self.view.update(|view| {
+            view.failed = None;
+            view.candidate = Some(CandidateView { digest: digest.clone(), version: None });
+        });
+        let settings = match settings {
+            Ok(settings) => settings,
+            Err(error) => return self.fail(&digest, &error.to_string(), None, None),
+        };
+        tracing::info!(plugin = self.name, version = digest, file = %sighting.path.display(), "a new version");
+        let (host, name) = (self.context.host.clone(), self.name.clone());
+        let load = async move { host.load(&name, &sighting.wasm, &settings).await };
+        self.candidate = Some(Candidate { digest, stage: Stage::Loading(tokio::spawn(load)) });
+        Ok(())
+    }
+
+    fn live_digest(&self) -> Option<String> {
+        self.live.as_ref().map(|live| live.version().digest().to_owned())
+    }
+
+    /// Keeps the code and records that a deployment has begun.
+    fn record_deployment(&self, sighting: &Sighting, digest: &str) -> Result<(), StateError> {
+        let failed = self.context.catalog.version(&self.name, digest)?;
+        if failed.is_some_and(|version| version.station == Station::Failed) {
+            // Other settings may let it succeed; it starts from nothing.
+            self.context.store.drop_state(&self.name, digest);
+        }
+        let component = self.context.store.keep_component(&sighting.wasm).unwrap_or_else(|error| {
+            tracing::error!(plugin = self.name, %error, "the component could not be kept: a restart will look for its file");
+            String::new()
+        });
+        self.context.catalog.deploy(VersionRecord {
+            name: self.name.clone(),
+            digest: digest.to_owned(),
+            station: Station::Candidate,
+            component,
+            settings: sighting.settings.clone(),
+            file: sighting.path.display().to_string(),
+            size: sighting.wasm.len() as u64,
+            created: clock::now(),
+            promoted: None,
+            reason: None,
+        })?;
+        Ok(())
+    }
+
+    /// Limits or policies of the live version have changed, its result cannot.
+    async fn reconfigure(&mut self, digest: &str, settings: &str) -> Result<(), StateError> {
+        let Some(record) = self.context.catalog.version(&self.name, digest)? else { return Ok(()) };
+        if record.settings == settings {
+            return Ok(());
+        }
+        let Some(run) = self.live.take() else { return Ok(()) };
+        tracing::info!(plugin = self.name, version = digest, "new limits or policies for the live version");
+        let old = Arc::clone(run.version());
+        run.stop().await;
+        let parsed = Settings::parse(settings).unwrap_or_default();
+        let loaded = match self.context.store.component(&record.component) {
+            Ok(wasm) => self.context.host.load(&self.name, &wasm, &parsed).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match loaded {
+            Ok(plugin) => {
+                self.context.catalog.set_settings(&self.name, digest, settings)?;
+                let state = Arc::clone(old.state());
+                self.serve(Arc::new(Version::new(&self.name, digest, plugin, state)));
+            }
+            Err(reason) => {
+                tracing::error!(plugin = self.name, reason, "the new settings do not work; the old ones stay");
+                self.serve(old);
+            }
+        }
+        Ok(())
+    }
+
+    async fn act_on(&mut self, news: News) -> Result<(), StateError> {
+        let Some(candidate) = self.candidate.take() else { return Ok(()) };
+        let digest = candidate.digest.clone();
+        match (news, candidate.stage) {
+            (News::Loaded(Ok(plugin)), _) => self.replay(&digest, plugin),
+            (News::Loaded(Err(reason)), _) => self.fail(&digest, &reason, None, None),
+            (News::CaughtUp, Stage::Replaying(replaying)) => self.take_over(replaying).await,
+            (News::Halted(halt), Stage::Replaying(replaying)) => {
+                let (replay, output) = (replaying.replay(), replaying.run.version().plugin().output().clone());
+                replaying.run.stop().await;
+                self.fail(&digest, &halt.to_string(), Some(replay), Some(output))
+            }
+            // Only what is loaded can catch up or halt.
+            (News::CaughtUp | News::Halted(_), Stage::Loading(_)) => Ok(()),
+        }
+    }
+
+    /// Lets a loaded candidate fold all of history.
+    fn replay(&mut self, digest: &str, plugin: Arc<Plugin>) -> Result<(), StateError> {
+        let state = match self.context.store.open_state(digest, &plugin) {
+            Ok(state) => Arc::new(state),
+            Err(error) => return self.fail(digest, &error.to_string(), None, None),
+        };
+        let version = Arc::new(Version::new(&self.name, digest, plugin, state));
+        let run = self.start(Arc::clone(&version), false);
+        self.view.update(|view| {
+            view.candidate = Some(CandidateView { digest: digest.to_owned(), version: Some(version) });
+        });
+        let stage = Stage::Replaying(Replaying::new(run));
+        self.candidate = Some(Candidate { digest: digest.to_owned(), stage });
+        Ok(())
+    }
+
+    /// A candidate has caught up. The live one stops first, so that no reader
+    /// ever sees a position and then an earlier one; it answers until the
+    /// switch.
+    async fn take_over(&mut self, mut candidate: Replaying) -> Result<(), StateError> {
+        let old = self.live.take().map(|run| (Arc::clone(run.version()), run));
+        let version = Arc::clone(candidate.run.version());
+        if let Some((old, run)) = old {
+            run.stop().await;
+            if let News::Halted(halt) = candidate.reach(old.state().checkpoint().position).await {
+                self.live = Some(self.start(old, true));
+                let (replay, output) = (candidate.replay(), version.plugin().output().clone());
+                candidate.run.stop().await;
+                return self.fail(version.digest(), &halt.to_string(), Some(replay), Some(output));
+            }
+        }
+        let replay = candidate.replay();
+        self.context.catalog.promote(&self.name, version.digest(), clock::now(), Some(replay))?;
+        tracing::info!(
+            plugin = self.name,
+            version = version.digest(),
+            events = replay.events,
+            milliseconds = replay.micros / 1_000,
+            "promoted"
+        );
+        self.view.update(|view| {
+            view.live = Some(Arc::clone(&version));
+            view.candidate = None;
+        });
+        self.live = Some(candidate.run);
+        self.prune(version.plugin().settings().policies.keep)
+    }
+
+    /// Forgets standby versions beyond the newest `keep`.
+    fn prune(&self, keep: usize) -> Result<(), StateError> {
+        let mut standby = self.context.catalog.versions(&self.name)?;
+        standby.retain(|version| version.station == Station::Standby);
+        standby.sort_by_key(|version| std::cmp::Reverse(version.promoted));
+        standby.iter().skip(keep).try_for_each(|version| self.forget(version))
+    }
+
+    fn forget(&self, version: &VersionRecord) -> Result<(), StateError> {
+        let Context { catalog, store, .. } = &*self.context;
+        catalog.forget(&self.name, &version.digest, clock::now())?;
+        store.drop_state(&self.name, &version.digest);
+        let in_use = catalog.all_versions()?.iter().any(|other| other.component == version.component);
+        if !in_use {
+            store.drop_component(&version.component);
+        }
+        Ok(())
+    }
+
+    /// A version has failed; the live one stays.
+    fn fail(
+        &mut self,
+        digest: &str,
+        reason: &str,
+        replay: Option<Replay>,
+        output: Option<Output>,
+    ) -> Result<(), StateError> {
+        tracing::error!(plugin = self.name, version = digest, reason, "failed");
+        self.context.catalog.fail(&self.name, digest, reason, clock::now(), replay)?;
+        self.view.update(|view| view.candidate = None);
+        self.show_failed(digest, reason, output);
+        self.context.store.drop_state(&self.name, digest);
+        Ok(())
+    }
+
+    fn show_failed(&self, digest: &str, reason: &str, output: Option<Output>) {
+        let failed = FailedView { digest: digest.to_owned(), reason: reason.to_owned(), output };
+        self.view.update(|view| view.failed = Some(failed));
+    }
+
+    /// Something newer has come, or the file is the live version's again. A
+    /// candidate that the last process left at `keep` goes on where it was.
+    async fn abandon_candidate(&mut self, keep: Option<&str>) -> Result<(), StateError> {
+        if let Some(candidate) = self.candidate.take() {
+            stop_candidate(candidate).await;
+            self.view.update(|view| view.candidate = None);
+        }
+        let mut versions = self.context.catalog.versions(&self.name)?;
+        versions.retain(|version| version.station == Station::Candidate && Some(&*version.digest) != keep);
+        versions.iter().try_for_each(|version| self.forget(version))
+    }
+
+    /// The file has been removed: nothing serves the name; the state stays.
+    async fn gone(&mut self) -> Result<(), StateError> {
+        if let Some(candidate) = self.candidate.take() {
+            stop_candidate(candidate).await;
+        }
+        if let Some(live) = self.live.take() {
+            live.stop().await;
+        }
+        let any = self.context.catalog.retire(&self.name, clock::now())?;
+        if any {
+            tracing::info!(plugin = self.name, "retired, since its file is gone");
+        }
+        self.view.update(|view| {
+            view.live = None;
+            view.candidate = None;
+            view.unreadable = None;
+            view.retired = true;
+        });
+        Ok(())
+    }
+
+    async fn purge(&mut self) -> Result<(), PurgeError> {
+        if !self.view.get().retired {
+            return Err(PurgeError::InUse { name: self.name.clone() });
+        }
+        for version in self.context.catalog.versions(&self.name)? {
+            self.forget(&version)?;
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self) {
+        if let Some(candidate) = self.candidate.take() {
+            stop_candidate(candidate).await;
+        }
+        if let Some(live) = self.live.take() {
+            live.stop().await;
+        }
+    }
+}
+
+async fn stop_candidate(candidate: Candidate) {
+    match candidate.stage {
+        Stage::Loading(task) => task.abort(),
+        Stage::Replaying(replaying) => replaying.run.stop().await,
+    }
+}
+
+/// Files whose settings cannot be read are a version too, so that the same
+/// mistake is reported once.
+fn digest_of_unreadable_settings(sighting: &Sighting) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"unreadable settings");
+    hasher.update(&(sighting.wasm.len() as u64).to_le_bytes());
+    hasher.update(&sighting.wasm);
+    hasher.update(sighting.settings.as_bytes());
+    hasher.finalize().to_hex().to_string()
+}

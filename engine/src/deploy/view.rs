@@ -1,0 +1,70 @@
+//! What readers see of a name, switched in one step.
+
+use std::sync::{Arc, RwLock};
+
+use super::NotServed;
+use crate::{event::Position, plugin::Output, projection::Version};
+
+/// The supervisor writes it, everybody else reads it.
+#[derive(Default)]
+pub(super) struct View(RwLock<ViewState>);
+
+/// A name as it stands.
+#[derive(Clone, Default)]
+pub(super) struct ViewState {
+    /// Answers for the name.
+    pub(super) live: Option<Arc<Version>>,
+    /// On its way to take over.
+    pub(super) candidate: Option<CandidateView>,
+    /// The last one that failed, as long as nothing newer has come.
+    pub(super) failed: Option<FailedView>,
+    /// The component's file is gone.
+    pub(super) retired: bool,
+    /// The file is there but cannot be read.
+    pub(super) unreadable: Option<String>,
+}
+
+/// A candidate; without a version while it is being compiled.
+#[derive(Clone)]
+pub(super) struct CandidateView {
+    pub(super) digest: String,
+    pub(super) version: Option<Arc<Version>>,
+}
+
+/// A version that failed.
+#[derive(Clone)]
+pub(super) struct FailedView {
+    pub(super) digest: String,
+    pub(super) reason: String,
+    /// What it said last, where it got so far.
+    pub(super) output: Option<Output>,
+}
+
+impl View {
+    pub(super) fn get(&self) -> ViewState {
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut ViewState)) {
+        change(&mut self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// The version that answers, or why there is none.
+    pub(super) fn live(&self, name: &str, head: Position) -> Result<Arc<Version>, NotServed> {
+        let view = self.get();
+        let name = name.to_owned();
+        if let Some(live) = view.live {
+            return Ok(live);
+        }
+        if let Some(candidate) = view.candidate {
+            let position = candidate.version.map_or(0, |version| version.state().checkpoint().position);
+            return Err(NotServed::Replaying { name, position, head });
+        }
+        match (view.retired, view.failed, view.unreadable) {
+            (true, _, _) => Err(NotServed::Retired { name }),
+            (_, Some(failed), _) => Err(NotServed::Failed { name, reason: failed.reason }),
+            (_, _, Some(reason)) => Err(NotServed::Failed { name, reason }),
+            _ => Err(NotServed::Unknown { name }),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The engine as a whole: the log, the versions over it, the folder they come
+//! from.
+
+use std::{path::PathBuf, sync::Arc};
+
+use crate::{
+    deploy::{Deployer, DeployerSettings},
+    log::{EventLog, LogError, LogSettings, embedded::EmbeddedLog},
+    plugin::{Host, HostSettings, PluginError},
+    projection::Scheduler,
+    state::StateError,
+};
+
+/// Where the engine keeps its data and how much it may use.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// Log, state, catalog, components and compile cache; made if missing.
+    pub data: PathBuf,
+    /// The plug-ins folder, watched; made if missing.
+    pub plugins: PathBuf,
+    /// How many replays may run at the same time.
+    pub replay_threads: usize,
+    /// Limits and sizes of the log.
+    pub log: LogSettings,
+    /// Bytes of cache that each version's store may use.
+    pub state_cache_bytes: usize,
+    /// Bytes of stack that a guest may use.
+    pub guest_stack_bytes: usize,
+}
+
+impl EngineSettings {
+    /// The defaults over two folders.
+    pub fn new(data: PathBuf, plugins: PathBuf) -> Self {
+        Self {
+            data,
+            plugins,
+            replay_threads: std::thread::available_parallelism().map_or(1, usize::from),
+            log: LogSettings::default(),
+            state_cache_bytes: 64 << 20,
+            guest_stack_bytes: HostSettings::default().max_stack,
+        }
+    }
+}
+
+/// Why the engine did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A folder cannot be made.
+    #[error("the folder {} cannot be made: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Threads cannot be started.
+    #[error("the machine gives no threads for the runners: {0}")]
+    Threads(std::io::Error),
+    /// The log does not open.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The catalog does not open.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The sandbox does not start.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+}
+
+/// A running engine.
+pub struct Engine {
+    /// Where events are appended and read.
+    pub log: Arc<dyn EventLog>,
+    /// All plug-ins and their versions.
+    pub deployer: Arc<Deployer>,
+}
+
+impl Engine {
+    /// Opens the log, starts the versions that were live, watches the folder.
+    pub async fn open(settings: EngineSettings) -> Result<Self, OpenError> {
+        for path in [&settings.data, &settings.plugins] {
+            std::fs::create_dir_all(path).map_err(|source| OpenError::Folder { path: path.clone(), source })?;
+        }
+        let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(&settings.data, settings.log)?);
+        let host = Host::new(HostSettings {
+            cache_dir: Some(settings.data.join("cache").join("components")),
+            max_stack: settings.guest_stack_bytes,
+        })?;
+        let scheduler = Scheduler::new(settings.replay_threads).map_err(OpenError::Threads)?;
+        let deployer = DeployerSettings {
+            plugins: settings.plugins,
+            data: settings.data,
+            state_cache_bytes: settings.state_cache_bytes,
+        };
+        let deployer = Arc::new(Deployer::start(deployer, host, scheduler, Arc::clone(&log)).await?);
+        Ok(Self { log, deployer })
+    }
+
+    /// Stops all runners; everything folded and acknowledged is durable.
+    pub async fn close(self) {
+        self.deployer.close().await;
+    }
+}

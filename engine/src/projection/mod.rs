@@ -1,0 +1,25 @@
+//! The fold: events in, state out.
+//!
+//! - [`Version`] (`version.rs`): one version of a projection, as all others
+//!   see it: its tables, and how far it has come.
+//! - `runner.rs`: the loop that folds the log into a version, from its
+//!   checkpoint to the head and on.
+//! - `commit.rs`: when a runner commits, and how durably.
+//! - `suspect.rs`: the search for the one event at fault after a failure.
+//! - [`Scheduler`] (`scheduler.rs`): the few threads on which all runners take
+//!   their steps in turn.
+//!
+//! Not here: which versions there are and which one is live (`deploy`), the
+//! sandbox (`plugin`), the storage (`log`, `state`).
+
+mod commit;
+mod reader;
+mod runner;
+mod scheduler;
+mod suspect;
+mod version;
+
+pub use reader::SnapshotReader;
+pub use runner::{Run, fold, start};
+pub use scheduler::{Class, Scheduler};
+pub use version::{Halt, Phase, Progress, Version};

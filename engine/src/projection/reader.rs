@@ -1,0 +1,31 @@
+//! Committed state, as a component may read it.
+
+use crate::{
+    plugin::StateReader,
+    state::{KeyRange, Snapshot},
+};
+
+/// A snapshot behind the component's imports.
+pub struct SnapshotReader(pub Snapshot);
+
+impl StateReader for SnapshotReader {
+    fn get(&self, table: u32, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        self.0.get(table, key).map_err(|error| error.to_string())
+    }
+
+    fn scan(
+        &self,
+        table: u32,
+        start: Option<Vec<u8>>,
+        end: Option<Vec<u8>>,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+        let range = KeyRange { start, end, reverse, limit };
+        self.0.scan(table, &range).map_err(|error| error.to_string())
+    }
+
+    fn is_empty(&self, table: u32) -> Result<bool, String> {
+        self.0.is_empty(table).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,420 @@
+//! The loop that folds the log into a version.
+//!
+//! One runner owns a version's instance and is the only writer of its state.
+//! It starts at the checkpoint, folds block after block, and commits changes,
+//! checkpoint and digest together. Whatever fails, it drops the instance and
+//! everything since the checkpoint, so state and checkpoint never disagree.
+
+use std::{collections::HashSet, ops::Range, sync::Arc, time::Duration};
+
+use async_task::Task;
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    commit::CommitPolicy,
+    reader::SnapshotReader,
+    scheduler::{Class, Scheduler},
+    suspect::{Finding, Suspect},
+    version::{EventAtFault, Halt, Phase, Version},
+};
+use crate::{
+    clock,
+    event::{Block, Position},
+    log::EventLog,
+    plugin::{ApplyError, Instance, description::OnFailure},
+    state::{Change, DeadLetter, Durability},
+};
+
+/// A call that takes longer is followed by smaller ones.
+const LONG_CALL: Duration = Duration::from_millis(40);
+/// A call that takes less is followed by larger ones.
+const SHORT_CALL: Duration = Duration::from_millis(15);
+/// How many events the first call of a runner gets.
+const FIRST_CALL: usize = 64;
+/// A version that has had nothing to do for so long gives its instance back.
+const IDLE: Duration = Duration::from_secs(60);
+/// So many traps that no single event causes are borne before the runner halts.
+const UNEXPLAINED_FAILURES: u32 = 16;
+
+/// A runner at work. Dropping it cancels it where it stands, which loses
+/// nothing but what has not been committed.
+pub struct Run {
+    version: Arc<Version>,
+    stop: watch::Sender<bool>,
+    task: Task<()>,
+}
+
+impl Run {
+    /// What it runs.
+    pub fn version(&self) -> &Arc<Version> {
+        &self.version
+    }
+
+    /// Commits durably what has been folded and ends.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.task.await;
+    }
+}
+
+/// Starts a runner. One that serves readers comes before those that do not,
+/// even while it catches up.
+pub fn start(scheduler: &Scheduler, version: Arc<Version>, log: Arc<dyn EventLog>, serves: bool) -> Run {
+    let class = Arc::new(Class::default());
+    class.set_live(serves);
+    let stop = watch::Sender::new(false);
+    let runner = Runner::new(Arc::clone(&version), log, Arc::clone(&class), stop.subscribe());
+    let task = scheduler.spawn(class, runner.follow());
+    Run { version, stop, task }
+}
+
+/// Folds the log as it stands into a version and stops, on the caller's task.
+pub async fn fold(version: Arc<Version>, log: Arc<dyn EventLog>) -> Result<(), Halt> {
+    let (_stop, stopped) = watch::channel(false);
+    let mut runner = Runner::new(Arc::clone(&version), log, Arc::default(), stopped);
+    let result = runner.catch_up().await;
+    runner.version.set_phase(Phase::Stopped);
+    result
+}
+
+struct Runner {
+    version: Arc<Version>,
+    log: Arc<dyn EventLog>,
+    class: Arc<Class>,
+    stop: watch::Receiver<bool>,
+    /// The types that the plug-in subscribed to; `None`: all.
+    types: Option<HashSet<String>>,
+    on_failure: OnFailure,
+    commit: CommitPolicy,
+    instance: Option<Instance>,
+    /// Nothing has been folded by the instance yet.
+    fresh: bool,
+    /// Folded up to here, committed or not.
+    position: Position,
+    /// Events folded since the last commit.
+    uncommitted: u64,
+    /// About what a flush would return, in bytes.
+    dirty: u64,
+    /// How many events a call gets at most; adapted to how long calls take.
+    call_events: usize,
+    most_call_events: usize,
+    suspect: Option<Suspect>,
+    unexplained: u32,
+    last_failure: String,
+}
+
+/// A call into the plug-in failed. `Halt` is for what is not an event's fault.
+enum StepError {
+    Guest { first: Position, last: Position, named: Option<Position>, reason: String },
+    Halt(Halt),
+}
+
+fn host(error: impl std::fmt::Display) -> StepError {
+    StepError::Halt(Halt { event: None, reason: error.to_string() })
+}
+
+impl Runner {
+    fn new(version: Arc<Version>, log: Arc<dyn EventLog>, class: Arc<Class>, stop: watch::Receiver<bool>) -> Self {
+        let description = version.plugin().description();
+        let policies = &version.plugin().settings().policies;
+        Self {
+            types: description.events.as_ref().map(|types| types.iter().cloned().collect()),
+            on_failure: policies.on_failure.or(description.on_failure).unwrap_or_default(),
+            commit: CommitPolicy::new(policies),
+            most_call_events: policies.block_events.max(1),
+            call_events: FIRST_CALL.min(policies.block_events.max(1)),
+            position: version.state().checkpoint().position,
+            instance: None,
+            fresh: true,
+            uncommitted: 0,
+            dirty: 0,
+            suspect: None,
+            unexplained: 0,
+            last_failure: String::new(),
+            version,
+            log,
+            class,
+            stop,
+        }
+    }
+
+    /// Catches up and follows the head until told to stop or unable to go on.
+    async fn follow(mut self) {
+        let result = async {
+            loop {
+                self.catch_up().await?;
+                if *self.stop.borrow() {
+                    return self.finish().await;
+                }
+                self.class.set_live(true);
+                self.version.set_phase(Phase::Live);
+                self.wait().await?;
+            }
+        }
+        .await;
+        match result {
+            Ok(()) => self.version.set_phase(Phase::Stopped),
+            Err(halt) => {
+                tracing::warn!(plugin = self.version.name(), version = self.version.digest(), %halt, "halted");
+                self.version.set_phase(Phase::Halted(halt));
+            }
+        }
+    }
+
+    /// Folds and commits until the head is reached or a stop is asked for.
+    async fn catch_up(&mut self) -> Result<(), Halt> {
+        if self.version.phase() != Phase::Live {
+            self.version.set_phase(Phase::CatchUp);
+        }
+        loop {
+            let behind = self.position < self.log.head();
+            if *self.stop.borrow() || (!behind && self.position == self.checkpoint()) {
+                return Ok(());
+            }
+            let step = match behind {
+                true => self.step().await,
+                false => self.commit(self.durability()).await,
+            };
+            match step {
+                Ok(()) => {}
+                Err(StepError::Halt(halt)) => return Err(halt),
+                Err(StepError::Guest { first, last, named, reason }) => {
+                    self.failed(first, last, named, reason)?;
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits for the head to move or a stop; makes commits durable meanwhile.
+    async fn wait(&mut self) -> Result<(), Halt> {
+        let mut head = self.log.follow();
+        let idle_at = Instant::now() + IDLE;
+        loop {
+            let durable_at = self.commit.durable_due().map(Instant::from_std);
+            let timer = match (durable_at, &self.instance) {
+                (Some(at), _) => Some(at),
+                (None, Some(_)) => Some(idle_at),
+                (None, None) => None,
+            };
+            tokio::select! {
+                moved = head.wait_for(|head| *head > self.position) => {
+                    return moved.map(drop).map_err(|_| Halt { event: None, reason: "the event log is closed".into() });
+                }
+                _ = self.stop.wait_for(|stop| *stop) => return Ok(()),
+                () = sleep_until(timer) => match durable_at {
+                    Some(_) => self.save(Durability::Durable)?,
+                    None => self.instance = None,
+                },
+            }
+        }
+    }
+
+    /// Before a stop: all that has been folded, durably.
+    async fn finish(&mut self) -> Result<(), Halt> {
+        match self.commit(Durability::Durable).await {
+            Ok(()) => Ok(()),
+            Err(StepError::Halt(halt)) => Err(halt),
+            // The next start finds the event at fault.
+            Err(StepError::Guest { reason, .. }) => {
+                tracing::warn!(plugin = self.version.name(), reason, "the last flush before a stop failed");
+                Ok(())
+            }
+        }
+    }
+
+    fn checkpoint(&self) -> Position {
+        self.version.state().checkpoint().position
+    }
+
+    fn durability(&self) -> Durability {
+        self.commit.durability(self.version.phase() == Phase::Live)
+    }
+
+    /// Folds the next events of the log and commits if it is time to.
+    async fn step(&mut self) -> Result<(), StepError> {
+        let next = self.position + 1;
+        let Some(block) = self.log.block(next).map_err(host)? else { return Ok(()) };
+        let range = self.call_range(&block, next);
+        let last = block.heads[range.end - 1].position;
+        let types = self.types.as_ref();
+        let events = block.select(range, |name| types.is_none_or(|types| types.contains(name)));
+        if !events.is_empty() {
+            self.apply(&events, next, last).await?;
+        }
+        self.position = last;
+        let due = match self.version.phase() {
+            _ if self.suspect.is_some() => true,
+            Phase::Live => self.commit.live(last >= self.log.head(), self.dirty),
+            _ => self.commit.replaying(self.dirty),
+        };
+        if due {
+            self.commit(self.durability()).await?;
+        }
+        self.clear_suspect()
+    }
+
+    /// Which of a block's events the next call gets.
+    fn call_range(&self, block: &Block, next: Position) -> Range<usize> {
+        let start = (next - block.first()) as usize;
+        let end = match &self.suspect {
+            Some(suspect) => (suspect.call_end(next) - block.first() + 1) as usize,
+            None => block.len(),
+        };
+        start..end.min(start + self.call_events).min(block.len())
+    }
+
+    async fn apply(&mut self, events: &Block, first: Position, last: Position) -> Result<(), StepError> {
+        let guest = |named, reason| StepError::Guest { first, last, named, reason };
+        if self.instance.is_none() {
+            let snapshot = self.version.state().snapshot().map_err(host)?;
+            let instance = self.version.plugin().start(Arc::new(SnapshotReader(snapshot))).await;
+            self.instance = Some(instance.map_err(host)?);
+            self.fresh = true;
+        }
+        let Some(instance) = &mut self.instance else { return Ok(()) };
+        let begun = clock::instant();
+        match instance.apply(events).await {
+            Ok(dirty) => self.dirty = dirty,
+            Err(ApplyError::Failure { position, message }) => return Err(guest(Some(position), message)),
+            Err(ApplyError::Trap { reason }) => return Err(guest(None, format!("it {reason}"))),
+        }
+        self.fresh = false;
+        self.adapt_call_size(events.len(), begun.elapsed());
+        self.uncommitted += events.len() as u64;
+        self.version.add_folded(events.len() as u64);
+        Ok(())
+    }
+
+    fn adapt_call_size(&mut self, events: usize, took: Duration) {
+        if took > LONG_CALL {
+            self.call_events = (events / 2).max(1);
+        } else if took < SHORT_CALL && events * 2 >= self.call_events {
+            self.call_events = (self.call_events * 2).min(self.most_call_events);
+        }
+    }
+
+    /// Flushes the instance and commits with the checkpoint.
+    async fn commit(&mut self, durability: Durability) -> Result<(), StepError> {
+        if self.position == self.checkpoint() && !matches!(durability, Durability::Durable) {
+            return Ok(());
+        }
+        let first = self.checkpoint() + 1;
+        let changes = match &mut self.instance {
+            Some(instance) if self.uncommitted > 0 => {
+                Some(instance.flush().await.map_err(|error| StepError::Guest {
+                    first,
+                    last: self.position,
+                    named: None,
+                    reason: error.to_string(),
+                })?)
+            }
+            _ => None,
+        };
+        let state = self.version.state();
+        let changes = changes.iter().flat_map(|changes| changes.iter());
+        let changes = changes.map(|(table, key, value)| Change { table, key, value });
+        state.commit(changes, self.position, self.uncommitted, None, durability).map_err(host)?;
+        if let Some(instance) = &mut self.instance {
+            let snapshot = state.snapshot().map_err(host)?;
+            instance.set_state(Arc::new(SnapshotReader(snapshot)));
+        }
+        self.committed(durability);
+        Ok(())
+    }
+
+    /// Commits nothing new, for its durability or for a dead letter.
+    fn save(&mut self, durability: Durability) -> Result<(), Halt> {
+        self.save_with(None, durability)
+    }
+
+    fn save_with(&mut self, dead: Option<&DeadLetter>, durability: Durability) -> Result<(), Halt> {
+        let state = self.version.state();
+        let result = state.commit([], self.position, 0, dead, durability);
+        result.map_err(|error| Halt { event: None, reason: error.to_string() })?;
+        self.committed(durability);
+        Ok(())
+    }
+
+    fn committed(&mut self, durability: Durability) {
+        self.commit.committed(durability);
+        self.uncommitted = 0;
+        self.dirty = 0;
+        self.version.set_position(self.position);
+    }
+
+    /// Goes back to the checkpoint and narrows down what is at fault.
+    fn failed(
+        &mut self,
+        first: Position,
+        last: Position,
+        named: Option<Position>,
+        reason: String,
+    ) -> Result<(), Halt> {
+        let isolated = self.fresh && self.checkpoint() + 1 == first;
+        self.instance = None;
+        self.position = self.checkpoint();
+        self.uncommitted = 0;
+        self.dirty = 0;
+        self.last_failure.clone_from(&reason);
+        match Suspect::after_failure(first, last, named, isolated) {
+            Finding::Among(suspect) => {
+                tracing::debug!(plugin = self.version.name(), first, last, reason, "looking for the event at fault");
+                self.suspect = Some(suspect);
+                Ok(())
+            }
+            Finding::Event(position) => {
+                self.suspect = None;
+                self.give_up_on(position, reason)
+            }
+        }
+    }
+
+    /// The policy for an event that cannot be folded.
+    fn give_up_on(&mut self, position: Position, reason: String) -> Result<(), Halt> {
+        let block = self.log.block(position).map_err(|error| Halt { event: None, reason: error.to_string() })?;
+        let event = block.and_then(|block| {
+            let head = block.heads[(position - block.first()) as usize];
+            Some(block.event(&head))
+        });
+        let Some(event) = event else { return Err(Halt { event: None, reason }) };
+        let (id, event_type) = (event.envelope.id, event.envelope.event_type);
+        if self.on_failure == OnFailure::Halt {
+            return Err(Halt { event: Some(EventAtFault { position, id, event_type }), reason });
+        }
+        tracing::warn!(plugin = self.version.name(), position, id, reason, "kept as a dead letter");
+        let dead = DeadLetter { position, event_id: id, event_type, reason, recorded: clock::now() };
+        self.position = position;
+        self.save_with(Some(&dead), Durability::Durable)
+    }
+
+    /// Ends the search once the suspects have passed after all.
+    fn clear_suspect(&mut self) -> Result<(), StepError> {
+        if !self.suspect.is_some_and(|suspect| suspect.passed(self.position)) {
+            return Ok(());
+        }
+        self.suspect = None;
+        self.call_events = FIRST_CALL.min(self.most_call_events);
+        self.unexplained += 1;
+        let reason = &self.last_failure;
+        tracing::warn!(plugin = self.version.name(), position = self.position, reason, "passed at the second try");
+        match self.unexplained < UNEXPLAINED_FAILURES {
+            true => Ok(()),
+            false => Err(StepError::Halt(Halt {
+                event: None,
+                reason: format!(
+                    "failed {UNEXPLAINED_FAILURES} times before position {}, but never with a single event and a \
+                     fresh instance, so it seems to keep something outside its tables; the last time: {reason}",
+                    self.position
+                ),
+            })),
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,265 @@
+//! A small pool of threads that steps all runners fairly.
+//!
+//! A runner is a future that gives way often: after each block, and inside a
+//! block whenever the guest has used up a slice of time. So a handful of
+//! threads serves any number of runners, and a guest that loops for ever costs
+//! its neighbours no more than a slice.
+//!
+//! Runners at the head of the log come before those that replay. One thread
+//! more than replays may use is always there, so that an event never waits for
+//! a commit of somebody's long replay to end.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use async_task::{Runnable, Task};
+
+/// After so many live steps in a row one replaying step is let in, so that a
+/// busy head slows replays down but never stops them.
+const LIVE_STEPS_IN_A_ROW: u32 = 16;
+
+/// Which of the two queues a runner waits in. The runner moves itself.
+#[derive(Debug, Default)]
+pub struct Class(AtomicBool);
+
+impl Class {
+    /// Live runners come first.
+    pub fn set_live(&self, live: bool) {
+        self.0.store(live, Ordering::Relaxed);
+    }
+
+    fn is_live(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The pool. Dropping it ends its threads; runners that have not finished are
+/// then never stepped again, so stop them first.
+pub struct Scheduler {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    queues: Mutex<Queues>,
+    work: Condvar,
+    /// How many threads may step replaying runners at the same time.
+    replay_threads: usize,
+}
+
+#[derive(Default)]
+struct Queues {
+    live: VecDeque<Runnable>,
+    replaying: VecDeque<Runnable>,
+    /// Replaying runners that are being stepped now.
+    replaying_now: usize,
+    live_in_a_row: u32,
+    closed: bool,
+}
+
+impl Scheduler {
+    /// Starts `replay_threads` threads and one more. Timers of the steps run on
+    /// the tokio runtime from which this is called.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new(replay_threads: usize) -> std::io::Result<Self> {
+        let replay_threads = replay_threads.max(1);
+        let shared =
+            Arc::new(Shared { queues: Mutex::default(), work: Condvar::new(), replay_threads });
+        let runtime = tokio::runtime::Handle::current();
+        let mut scheduler = Self { shared, threads: Vec::new() };
+        for index in 0..=replay_threads {
+            let (shared, runtime) = (Arc::clone(&scheduler.shared), runtime.clone());
+            let thread = std::thread::Builder::new().name(format!("runner-{index}")).spawn(move || {
+                let _timers = runtime.enter();
+                shared.step_until_closed();
+            })?;
+            scheduler.threads.push(thread);
+        }
+        Ok(scheduler)
+    }
+
+    /// Queues a runner. The task must be kept: dropping it cancels the runner.
+    pub fn spawn<F>(&self, class: Arc<Class>, runner: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        let schedule = move |runnable| shared.push(class.is_live(), runnable);
+        let (runnable, task) = async_task::spawn(runner, schedule);
+        runnable.schedule();
+        task
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        let left = {
+            let mut queues = self.shared.lock();
+            queues.closed = true;
+            self.shared.work.notify_all();
+            (std::mem::take(&mut queues.live), std::mem::take(&mut queues.replaying))
+        };
+        // Outside the lock: dropping a runner may wake others.
+        drop(left);
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, live: bool, runnable: Runnable) {
+        let mut queues = self.lock();
+        if queues.closed {
+            drop(queues);
+            return;
+        }
+        if live {
+            queues.live.push_back(runnable);
+        } else {
+            queues.replaying.push_back(runnable);
+        }
+        drop(queues);
+        self.work.notify_one();
+    }
+
+    fn step_until_closed(&self) {
+        while let Some((runnable, replaying)) = self.next() {
+            // A panic of the host inside one runner must not take the thread,
+            // and with it all other runners, along.
+            let step = std::panic::AssertUnwindSafe(|| runnable.run());
+            if std::panic::catch_unwind(step).is_err() {
+                tracing::error!("a runner panicked; its version stops, the others go on");
+            }
+            if replaying {
+                self.lock().replaying_now -= 1;
+                self.work.notify_one();
+            }
+        }
+    }
+
+    /// The next step and whether it is a replaying one; `None` when closed.
+    fn next(&self) -> Option<(Runnable, bool)> {
+        let mut queues = self.lock();
+        loop {
+            if queues.closed {
+                return None;
+            }
+            if let Some(next) = queues.take(self.replay_threads) {
+                return Some(next);
+            }
+            queues = self.work.wait(queues).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Queues {
+    fn take(&mut self, replay_threads: usize) -> Option<(Runnable, bool)> {
+        let may_replay = !self.replaying.is_empty() && self.replaying_now < replay_threads;
+        if self.live.is_empty() || (may_replay && self.live_in_a_row >= LIVE_STEPS_IN_A_ROW) {
+            self.live_in_a_row = 0;
+            let runnable = may_replay.then(|| self.replaying.pop_front()).flatten()?;
+            self.replaying_now += 1;
+            return Some((runnable, true));
+        }
+        self.live_in_a_row += 1;
+        self.live.pop_front().map(|runnable| (runnable, false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::poll_fn,
+        sync::mpsc,
+        task::{Context, Poll},
+    };
+
+    use super::*;
+
+    async fn give_way() {
+        let mut given = false;
+        poll_fn(|context: &mut Context<'_>| {
+            if std::mem::replace(&mut given, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn live_runners_pass_replays_that_never_end() {
+        let scheduler = Scheduler::new(1).unwrap();
+        let replays: Vec<_> = (0..8)
+            .map(|_| {
+                scheduler.spawn(Arc::default(), async {
+                    loop {
+                        give_way().await;
+                    }
+                })
+            })
+            .collect();
+        let class = Arc::new(Class::default());
+        class.set_live(true);
+        let live = scheduler.spawn(class, async {
+            for _ in 0..10_000 {
+                give_way().await;
+            }
+            7
+        });
+        assert_eq!(live.await, 7);
+        drop(replays);
+    }
+
+    #[tokio::test]
+    async fn replays_go_on_beside_a_live_runner_that_never_rests() {
+        let scheduler = Scheduler::new(1).unwrap();
+        let class = Arc::new(Class::default());
+        class.set_live(true);
+        let busy: Vec<_> = (0..2)
+            .map(|_| {
+                scheduler.spawn(Arc::clone(&class), async {
+                    loop {
+                        give_way().await;
+                    }
+                })
+            })
+            .collect();
+        let replay = scheduler.spawn(Arc::default(), async {
+            for _ in 0..1_000 {
+                give_way().await;
+            }
+            "done"
+        });
+        assert_eq!(replay.await, "done");
+        drop(busy);
+    }
+
+    #[tokio::test]
+    async fn a_panic_leaves_the_threads_standing() {
+        let scheduler = Scheduler::new(1).unwrap();
+        for _ in 0..4 {
+            scheduler.spawn(Arc::default(), async { panic!("on purpose") }).detach();
+        }
+        let (send, receive) = mpsc::channel();
+        scheduler.spawn(Arc::default(), async move { send.send(1).unwrap() }).detach();
+        assert_eq!(tokio::task::spawn_blocking(move || receive.recv()).await.unwrap(), Ok(1));
+    }
+}

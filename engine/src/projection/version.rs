@@ -1,0 +1,141 @@
+//! One version of a projection, as everybody but its runner sees it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tokio::sync::watch;
+
+use crate::{event::Position, plugin::Plugin, state::VersionState};
+
+/// A version with its code, its state, and how far it has come.
+pub struct Version {
+    name: String,
+    digest: String,
+    plugin: Arc<Plugin>,
+    state: Arc<VersionState>,
+    progress: watch::Sender<Progress>,
+    folded: AtomicU64,
+}
+
+/// How far a version has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// Up to where its committed state is complete.
+    pub position: Position,
+    /// What its runner is doing.
+    pub phase: Phase,
+}
+
+/// What a version's runner is doing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Phase {
+    /// It has no runner: it stands by, or has not started yet.
+    Stopped,
+    /// It folds what lies behind the log's head.
+    CatchUp,
+    /// It has reached the head and follows it.
+    Live,
+    /// It cannot go on.
+    Halted(Halt),
+}
+
+/// Why a runner cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Halt {
+    /// The event at fault, where one is.
+    pub event: Option<EventAtFault>,
+    /// What happened.
+    pub reason: String,
+}
+
+/// The event that a plug-in could not fold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventAtFault {
+    /// Where it stands in the log.
+    pub position: Position,
+    /// Its id.
+    pub id: String,
+    /// Its type.
+    pub event_type: String,
+}
+
+impl std::fmt::Display for Halt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.event {
+            Some(event) => write!(
+                f,
+                "at position {} (event \"{}\" of type \"{}\"): {}",
+                event.position, event.id, event.event_type, self.reason
+            ),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+impl Version {
+    /// A version that does not run yet.
+    pub fn new(name: &str, digest: &str, plugin: Arc<Plugin>, state: Arc<VersionState>) -> Self {
+        let progress = Progress { position: state.checkpoint().position, phase: Phase::Stopped };
+        Self {
+            name: name.to_owned(),
+            digest: digest.to_owned(),
+            plugin,
+            state,
+            progress: watch::Sender::new(progress),
+            folded: AtomicU64::new(0),
+        }
+    }
+
+    /// The plug-in's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What tells it from the other versions of its name, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Its code.
+    pub fn plugin(&self) -> &Arc<Plugin> {
+        &self.plugin
+    }
+
+    /// What it has folded so far.
+    pub fn state(&self) -> &Arc<VersionState> {
+        &self.state
+    }
+
+    /// How far it has come, as it goes on.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// How many events its runner has folded since the process started,
+    /// committed or not.
+    pub fn folded(&self) -> u64 {
+        self.folded.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_folded(&self, events: u64) {
+        self.folded.fetch_add(events, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_position(&self, position: Position) {
+        self.progress.send_if_modified(|progress| std::mem::replace(&mut progress.position, position) != position);
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.progress.send_if_modified(|progress| {
+            let changed = progress.phase != phase;
+            progress.phase = phase;
+            changed
+        });
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.progress.borrow().phase.clone()
+    }
+}

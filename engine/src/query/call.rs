@@ -1,0 +1,53 @@
+//! Asking a plug-in: the queries that its author wrote.
+
+use std::sync::Arc;
+
+use crate::{
+    event::Position,
+    plugin::CallError,
+    projection::{SnapshotReader, Version},
+    state::StateError,
+};
+
+/// The answer to a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The position of the state that it was read from.
+    pub position: Position,
+    /// JSON, as the plug-in wrote it.
+    pub body: Vec<u8>,
+}
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The plug-in refused or failed.
+    #[error(transparent)]
+    Plugin(#[from] CallError),
+    /// It could not be started.
+    #[error("the plug-in could not be started for the query: {0}")]
+    Start(String),
+    /// The store failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// Runs a query of the plug-in over one consistent snapshot, in an instance of
+/// its own: it sees committed state only, disturbs no fold, and nothing of it
+/// is left behind.
+pub async fn call(
+    version: &Version,
+    query: &str,
+    arguments: serde_json::Map<String, serde_json::Value>,
+) -> Result<Answer, AskError> {
+    if !version.plugin().description().queries.iter().any(|known| known.name == query) {
+        return Err(CallError::UnknownQuery.into());
+    }
+    let snapshot = version.state().snapshot()?;
+    let position = snapshot.checkpoint().position;
+    let instance = version.plugin().start(Arc::new(SnapshotReader(snapshot))).await;
+    let mut instance = instance.map_err(|error| AskError::Start(error.to_string()))?;
+    let arguments = serde_json::Value::Object(arguments).to_string().into_bytes();
+    let body = instance.query(query, arguments).await?;
+    Ok(Answer { position, body })
+}

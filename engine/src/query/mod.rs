@@ -1,0 +1,1 @@
+//! Reading state: tables, plug-in queries, waiting for a position.

@@ -1,0 +1,117 @@
+//! What the catalog keeps.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Timestamp;
+
+/// Where a version is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Station {
+    /// Replays history beside the live version.
+    Candidate,
+    /// Answers queries. At most one version of a name.
+    Live,
+    /// Was live, and could be again.
+    Standby,
+    /// Its file is gone; its state stays until purged.
+    Retired,
+    /// Could not be folded; see its reason.
+    Failed,
+}
+
+/// A version of a plug-in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRecord {
+    /// The plug-in's name.
+    pub name: String,
+    /// The version's digest: component and settings that change its result.
+    pub digest: String,
+    /// Where it is on its way.
+    pub station: Station,
+    /// The digest of the component's bytes.
+    pub component: String,
+    /// The text of the settings file; empty if there was none.
+    pub settings: String,
+    /// The file that it came from.
+    pub file: String,
+    /// The size of the component.
+    pub size: u64,
+    /// When it first appeared.
+    pub created: Timestamp,
+    /// When it last became live.
+    pub promoted: Option<Timestamp>,
+    /// Why it failed.
+    pub reason: Option<String>,
+}
+
+/// What a deployment set out to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeploymentAction {
+    /// Replay a new version and promote it.
+    Deploy,
+    /// Make a version live that had been before.
+    RollBack,
+    /// Take a plug-in out of service, because its file is gone.
+    Retire,
+    /// Put a retired version back into service, because its file is back.
+    Resume,
+    /// Take a version out that was no candidate any more.
+    Fail,
+}
+
+/// How a deployment ended, if it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeploymentOutcome {
+    /// It has not ended.
+    Replaying,
+    /// The version became live.
+    Promoted,
+    /// The version failed.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// A newer version appeared before this one had caught up.
+    Superseded,
+    /// The file went away.
+    Retired,
+}
+
+/// One deployment. Records are never removed, and their ids only grow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentRecord {
+    /// Its number; the first is 1.
+    pub id: u64,
+    /// The plug-in's name.
+    pub name: String,
+    /// The version's digest.
+    pub digest: String,
+    /// What it set out to do.
+    pub action: DeploymentAction,
+    /// When it began.
+    pub when: Timestamp,
+    /// The size of the component.
+    pub size: u64,
+    /// The file that it came from.
+    pub file: String,
+    /// How it ended.
+    pub outcome: DeploymentOutcome,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// How long the replay took, in microseconds.
+    pub replay_micros: Option<u64>,
+    /// How many events the replay folded.
+    pub events: Option<u64>,
+}
+
+/// What a replay took, to be kept with its deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// How long it took, in microseconds.
+    pub micros: u64,
+    /// How many events it folded.
+    pub events: u64,
+}

@@ -1,0 +1,42 @@
+//! State: what versions have folded so far, and the books kept about them.
+//!
+//! - [`VersionState`] (`version.rs`, `commit.rs`): the state of one version,
+//!   one redb file: tables, checkpoint and digest, which change together in one
+//!   transaction or not at all.
+//! - [`Snapshot`] (`snapshot.rs`): that state as it stood at one checkpoint.
+//! - [`Digest`] (`digest.rs`): a hash of all entries, kept up change by change.
+//! - [`DeadLetter`] (`dead_letter.rs`): an event that could not be folded.
+//! - [`StateFolder`] (`folder.rs`): where the files of versions lie.
+//! - [`catalog`]: which versions there are, which one is live, how it came to be.
+//! - [`key`]: keys, in FoundationDB's tuple encoding. [`value`]: values, in
+//!   MessagePack. Both to and from JSON.
+//! - `meta.rs`: what a file says about itself. `error.rs`: [`StateError`].
+//!
+//! Not here: when to commit and how durably (`projection`), what a URL means
+//! (`query`), and what plug-ins are: a table here is a name and a number.
+//! `redb` appears here and in `log`, nowhere else.
+
+pub mod catalog;
+mod commit;
+mod dead_letter;
+mod digest;
+mod error;
+mod folder;
+pub mod key;
+mod meta;
+mod snapshot;
+pub mod value;
+mod version;
+
+pub use commit::{Change, Durability};
+pub use dead_letter::DeadLetter;
+pub use digest::Digest;
+pub use error::StateError;
+pub use folder::{StateFile, StateFolder};
+pub use meta::Checkpoint;
+pub use snapshot::{KeyRange, Snapshot};
+pub use version::VersionState;
+
+/// The number of a table: its place in the list that a version's file was
+/// opened with, from 0.
+pub type TableIndex = u32;
