@@ -1,6 +1,6 @@
 //! ETags and the answers to conditional requests.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -11,6 +11,12 @@ use xxhash_rust::xxh3::xxh3_128;
 /// An entity tag. It is weak, for the same answer may travel compressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(String);
+
+impl Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl Tag {
     /// From an answer's bytes.

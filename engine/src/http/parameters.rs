@@ -55,6 +55,25 @@ impl Parameters for NoParameters {
     }
 }
 
+/// The parameters of two types together.
+pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
+
+impl<A: IntoParams, B: IntoParams> IntoParams for Both<A, B> {
+    fn into_params(
+        place: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
+    ) -> Vec<utoipa::openapi::path::Parameter> {
+        let mut parameters = A::into_params(&place);
+        parameters.extend(B::into_params(&place));
+        parameters
+    }
+}
+
+impl<A: Parameters, B: Parameters> Parameters for Both<A, B> {
+    fn read(query: &mut QueryString) -> Result<Self, Problem> {
+        Ok(Self(A::read(query)?, B::read(query)?))
+    }
+}
+
 /// The decoded pairs of a URL's query.
 pub(crate) struct QueryString(Vec<(String, String)>);
 
@@ -77,9 +96,9 @@ impl QueryString {
             .with("known", known))
     }
 
-    /// All pairs, in the order of the URL.
-    pub(crate) fn into_pairs(self) -> Vec<(String, String)> {
-        self.0
+    /// The name of the first pair that is left.
+    pub(crate) fn first_name(&self) -> Option<String> {
+        self.0.first().map(|(name, _)| name.clone())
     }
 
     /// Takes the values of a parameter that may be repeated.

@@ -16,37 +16,36 @@ impl<const N: usize, S: Send + Sync> FromRequestParts<S> for Segments<N> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let raw = raw_variables(parts);
-        let decoded: Vec<String> = raw.iter().map(|raw| decode(raw)).collect::<Result<_, _>>()?;
-        decoded.try_into().map(Self).map_err(|_| {
+        let variables = variables(parts)?;
+        variables.try_into().map(Self).map_err(|_| {
             Problem::new(Kind::Internal, "a route and its handler differ in their number of variables")
         })
     }
 }
 
-/// The variable parts of the matched route as they stand in the URL.
+/// The variable parts of the matched route, decoded; what a wildcard matched is
+/// kept as it stands in the URL, for [`split`].
 ///
-/// axum decodes them (and refuses those that are not UTF-8), so the raw text is
-/// taken from the path: the route has a literal segment where the path has the
-/// same, and a variable elsewhere.
-fn raw_variables(parts: &Parts) -> Vec<String> {
-    let route = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
+/// axum would decode that as a whole. So the text is taken from the path: where
+/// the route has a variable, the path has its value.
+fn variables(parts: &Parts) -> Result<Vec<String>, Problem> {
+    let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
     let mut path = parts.uri.path().split('/');
     let mut variables = Vec::new();
-    for segment in route.unwrap_or_default().split('/') {
+    for segment in route.split('/') {
         let here = path.next().unwrap_or_default();
         if segment.starts_with("{*") {
             let rest: Vec<&str> = std::iter::once(here).chain(path.by_ref()).collect();
             variables.push(rest.join("/"));
         } else if segment.starts_with('{') {
-            variables.push(here.to_owned());
+            variables.push(decode(here)?);
         }
     }
-    variables
+    Ok(variables)
 }
 
 /// Decodes a segment.
-pub(crate) fn decode(raw: &str) -> Result<String, Problem> {
+fn decode(raw: &str) -> Result<String, Problem> {
     let decoded = percent_decode_str(raw).decode_utf8();
     decoded.map(|text| text.into_owned()).map_err(|_| {
         Problem::new(
@@ -54,4 +53,10 @@ pub(crate) fn decode(raw: &str) -> Result<String, Problem> {
             format!("the address's segment \"{raw}\" is not percent-encoded UTF-8"),
         )
     })
+}
+
+/// Splits what a wildcard has matched and decodes its segments. The wildcard
+/// keeps its text as it stands in the URL.
+pub(crate) fn split(raw: &str) -> Result<Vec<String>, Problem> {
+    raw.split('/').map(decode).collect()
 }

@@ -108,6 +108,11 @@ impl Problem {
         self
     }
 
+    /// Says that it may be over in a second.
+    pub(crate) fn retry(self) -> Self {
+        self.header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
     /// Puts `before` in front of the detail (`line 12: …`).
     pub(crate) fn prefixed(mut self, before: &str) -> Self {
         self.detail.insert_str(0, before);

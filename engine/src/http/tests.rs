@@ -73,7 +73,7 @@ pub(crate) async fn post(
 }
 
 pub(crate) fn over_memory() -> (Router, Arc<MemoryLog>) {
-    let log = Arc::new(MemoryLog::new());
+    let log = Arc::new(MemoryLog::default());
     (super::router(Events { log: log.clone(), body_limit: 1 << 16 }), log)
 }
 

@@ -336,7 +336,7 @@ async fn server_sent_events_resume_and_end() {
 async fn a_closing_server_ends_its_streams() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/events", listener.local_addr().unwrap());
-    let log = Arc::new(crate::log::MemoryLog::new());
+    let log = Arc::new(crate::log::MemoryLog::default());
     let router = crate::http::router(Events { log, body_limit: 1 << 16 });
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, router, async {
