@@ -18,9 +18,11 @@
 //! Beside them stands [`clock`], the only place that asks what time it is.
 
 pub mod clock;
+pub mod deploy;
 pub mod event;
 pub mod http;
 pub mod log;
 pub mod plugin;
+pub mod projection;
 pub mod query;
 pub mod state;
