@@ -3,6 +3,8 @@
 //! Resources:
 //! - `index.rs`: `/`, a page of the main addresses; `/openapi.json`; `/problems`.
 //! - `events/`: `/events`, the log.
+//! - `projections/`: `/projections`, their tables and queries.
+//! - `health.rs`: `/healthz`, `/readyz`.
 //!
 //! Shared:
 //! - `problem.rs`: errors as problem+json.
@@ -19,20 +21,24 @@
 mod accept;
 mod etag;
 mod events;
+mod health;
 mod index;
 mod parameters;
 mod path;
 mod problem;
+mod projections;
 mod serve;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use axum::{
     Router,
     body::HttpBody,
     http::{HeaderName, Request, Response},
 };
-pub use events::Events;
+use events::Events;
 pub use serve::{Closing, serve};
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -44,6 +50,8 @@ use tower_http::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::{engine::Engine, log::EventLog};
+
 /// The header that says at which position an answer was made.
 const POSITION: HeaderName = HeaderName::from_static("projectionist-position");
 
@@ -52,14 +60,25 @@ const POSITION: HeaderName = HeaderName::from_static("projectionist-position");
 struct LiveStream;
 
 /// All routes over an engine.
-pub fn router(events: Events) -> Router {
-    let routes = OpenApiRouter::with_openapi(index::document()).merge(events::routes(events));
+pub fn router(engine: Arc<Engine>) -> Router {
+    let deployer = Arc::clone(&engine.deployer);
+    let routes = over_log(Arc::clone(&engine.log), engine.max_batch_bytes)
+        .merge(health::ready_routes(Arc::clone(&deployer)))
+        .merge(projections::routes(deployer));
     finish(routes)
+}
+
+/// The routes that need no more than a log.
+fn over_log(log: Arc<dyn EventLog>, body_limit: usize) -> OpenApiRouter {
+    OpenApiRouter::with_openapi(index::document())
+        .merge(index::routes())
+        .merge(health::alive_routes(Arc::clone(&log)))
+        .merge(events::routes(Events { log, body_limit }))
 }
 
 /// Adds what all routes share.
 fn finish(routes: OpenApiRouter) -> Router {
-    let (router, mut document) = routes.merge(index::routes()).split_for_parts();
+    let (router, mut document) = routes.split_for_parts();
     index::tidy(&mut document);
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Fastest)

@@ -120,11 +120,13 @@ impl Problem {
     }
 
     /// Its kind.
+    #[cfg(test)]
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
 
     /// What happened.
+    #[cfg(test)]
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }

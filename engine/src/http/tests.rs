@@ -10,7 +10,7 @@ use axum::{
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{Events, problem::PROBLEM_JSON};
+use super::problem::PROBLEM_JSON;
 use crate::log::MemoryLog;
 
 /// An answer, its body whole.
@@ -74,7 +74,7 @@ pub(crate) async fn post(
 
 pub(crate) fn over_memory() -> (Router, Arc<MemoryLog>) {
     let log = Arc::new(MemoryLog::default());
-    (super::router(Events { log: log.clone(), body_limit: 1 << 16 }), log)
+    (super::finish(super::over_log(log.clone(), 1 << 16)), log)
 }
 
 #[tokio::test]

@@ -157,7 +157,8 @@ fn with_event(problem: Problem, event: &InTheWay) -> Problem {
     problem.with(
         "in-the-way",
         serde_json::json!({
-            "position": event.position,
+            // 0: it stands earlier in the same batch, so it has none.
+            "position": (event.position > 0).then_some(event.position),
             "id": event.id,
             "type": event.event_type,
             "subject": event.subject,
@@ -168,14 +169,14 @@ fn with_event(problem: Problem, event: &InTheWay) -> Problem {
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Closed => Problem::new(
-                Kind::LogClosed,
-                "the event log is closed: the server is shutting down, or the log's writer has ended after an \
-                 error, which /healthz and the server's own output tell",
-            ),
-            LogError::Storage { .. } | LogError::Damaged { .. } => {
-                Problem::new(Kind::StorageFailed, error.to_string())
+            LogError::Closed => {
+                Problem::new(Kind::LogClosed, "the event log is closed: the server is shutting down")
             }
+            LogError::Stopped { .. } => Problem::new(Kind::LogClosed, error.to_string()),
+            LogError::Storage { .. }
+            | LogError::Damaged { .. }
+            | LogError::InUse { .. }
+            | LogError::Foreign { .. } => Problem::new(Kind::StorageFailed, error.to_string()),
         }
     }
 }

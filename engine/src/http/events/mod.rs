@@ -22,11 +22,11 @@ use crate::log::EventLog;
 
 /// What these routes work with.
 #[derive(Clone)]
-pub struct Events {
+pub(crate) struct Events {
     /// The log.
-    pub log: Arc<dyn EventLog>,
+    pub(crate) log: Arc<dyn EventLog>,
     /// The most that is taken at once, in bytes, after decompression.
-    pub body_limit: usize,
+    pub(crate) body_limit: usize,
 }
 
 /// The routes.

@@ -1,6 +1,6 @@
 //! Appending and reading over HTTP.
 
-use std::{io::Write as _, sync::Arc, time::Duration};
+use std::{io::Write as _, time::Duration};
 
 use axum::{
     Router,
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tower::ServiceExt;
 
 use crate::http::{
-    Events, serve,
+    serve,
     tests::{Answer, get, over_memory, post},
 };
 
@@ -336,8 +336,7 @@ async fn server_sent_events_resume_and_end() {
 async fn a_closing_server_ends_its_streams() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/events", listener.local_addr().unwrap());
-    let log = Arc::new(crate::log::MemoryLog::default());
-    let router = crate::http::router(Events { log, body_limit: 1 << 16 });
+    let (router, _) = over_memory();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, router, async {
         stopped.await.ok();

@@ -24,7 +24,9 @@ pub(crate) fn from_url(mut query: QueryString, schema: &Value) -> Result<Map<Str
                     false => format!("known are: {}", known.join(", ")),
                 };
                 let detail = format!("the query has no parameter \"{name}\"; {list}");
-                return Err(Problem::new(Kind::UnknownParameter, detail).with("parameter", name).with("known", known));
+                return Err(Problem::new(Kind::UnknownParameter, detail)
+                    .with("parameter", name)
+                    .with("known", known));
             }
         };
         arguments.insert(name, value);
@@ -55,7 +57,8 @@ impl<'a> Schema<'a> {
     fn resolved(mut self) -> Self {
         // A schema that refers to itself has no end.
         for _ in 0..16 {
-            let target = self.node.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#'));
+            let target =
+                self.node.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#'));
             let next = match (target, self.node.get("allOf").and_then(Value::as_array).map(Vec::as_slice)) {
                 (Some(pointer), _) => self.root.pointer(pointer),
                 (None, Some([one])) => Some(one),
@@ -198,7 +201,12 @@ mod tests {
     #[test]
     fn without_a_schema_all_goes_through() {
         assert_eq!(read("a=x", &Value::Null), Ok(json!({"a": "x"})));
-        assert_eq!(read("a=x", &json!({"properties": {}, "additionalProperties": true})), Ok(json!({"a": "x"})));
-        assert!(read("a=x", &json!({"type": "object", "properties": {}})).unwrap_err().contains("takes none"));
+        assert_eq!(
+            read("a=x", &json!({"properties": {}, "additionalProperties": true})),
+            Ok(json!({"a": "x"}))
+        );
+        assert!(
+            read("a=x", &json!({"type": "object", "properties": {}})).unwrap_err().contains("takes none")
+        );
     }
 }

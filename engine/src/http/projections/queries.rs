@@ -110,7 +110,8 @@ pub(crate) async fn post(
     let arguments: Map<String, Value> = match body.trim_ascii().is_empty() {
         true => Map::new(),
         false => serde_json::from_slice(&body).map_err(|error| {
-            let detail = format!("the request's body should be a JSON object, the query's parameters: {error}");
+            let detail =
+                format!("the request's body should be a JSON object, the query's parameters: {error}");
             Problem::new(Kind::MalformedRequest, detail)
         })?,
     };
@@ -142,12 +143,17 @@ async fn ask(version: &Version, query: &str, arguments: Map<String, Value>) -> R
         match error {
             AskError::Plugin(CallError::UnknownQuery) => Problem::new(Kind::NoSuchQuery, about),
             AskError::Plugin(CallError::BadArguments(_)) => Problem::new(Kind::InvalidParameter, about),
-            AskError::Plugin(CallError::Failed(_) | CallError::Trapped(_)) | AskError::Start(_) => failed(about),
+            AskError::Plugin(CallError::Failed(_) | CallError::Trapped(_)) | AskError::Start(_) => {
+                failed(about)
+            }
             AskError::State(error) => error.into(),
         }
     })?;
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&answer.body) {
-        return Err(failed(format!("query \"{query}\" of \"{}\" answers what is not JSON: {error}", version.name())));
+        return Err(failed(format!(
+            "query \"{query}\" of \"{}\" answers what is not JSON: {error}",
+            version.name()
+        )));
     }
     Ok(answer)
 }

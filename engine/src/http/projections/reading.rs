@@ -72,7 +72,9 @@ impl From<WaitError> for Problem {
         match error {
             WaitError::Timeout { at_least, position, .. } => {
                 let detail = format!("{detail}; ask again, or give it longer with timeout=");
-                Problem::new(Kind::PositionNotReached, detail).with("at-least", at_least).with("position", position)
+                Problem::new(Kind::PositionNotReached, detail)
+                    .with("at-least", at_least)
+                    .with("position", position)
             }
             WaitError::Halted { at_least, halt } => {
                 let event = halt.event.as_ref().map(|event| {
@@ -95,10 +97,12 @@ impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         let detail = error.to_string();
         match error {
-            QueryError::NoTable { tables, .. } => Problem::new(Kind::NoSuchTable, detail).with("tables", tables),
-            QueryError::NoIndex { indexes, .. } => {
-                Problem::new(Kind::InvalidParameter, detail).with("parameter", "index").with("indexes", indexes)
+            QueryError::NoTable { tables, .. } => {
+                Problem::new(Kind::NoSuchTable, detail).with("tables", tables)
             }
+            QueryError::NoIndex { indexes, .. } => Problem::new(Kind::InvalidParameter, detail)
+                .with("parameter", "index")
+                .with("indexes", indexes),
             QueryError::BadParameter { parameter, .. } => {
                 Problem::new(Kind::InvalidParameter, detail).with("parameter", parameter)
             }

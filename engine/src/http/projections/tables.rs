@@ -150,12 +150,16 @@ pub(crate) async fn row(
     let position = snapshot.checkpoint().position;
     let found = query::read_key(&snapshot, version.plugin().description(), &table, &key)?;
     let Some(row) = found else {
-        let detail = format!("table \"{table}\" of \"{name}\" has no key \"{}\" at position {position}", key.join("/"));
+        let detail = format!(
+            "table \"{table}\" of \"{name}\" has no key \"{}\" at position {position}",
+            key.join("/")
+        );
         let problem = Problem::new(Kind::NoSuchKey, detail).with("position", position);
         return Ok(told(&version, position, problem));
     };
-    let body = serde_json::to_vec(&row)
-        .map_err(|error| Problem::new(Kind::PluginFailed, format!("the row cannot be written as JSON: {error}")))?;
+    let body = serde_json::to_vec(&row).map_err(|error| {
+        Problem::new(Kind::PluginFailed, format!("the row cannot be written as JSON: {error}"))
+    })?;
     let tag = Tag::from_parts(&[&version.digest(), &Tag::of(&body)]);
     let answer = || ([(header::CONTENT_TYPE, "application/json")], body).into_response();
     Ok(told(&version, position, tag.respond(&headers, answer)))
