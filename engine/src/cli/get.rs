@@ -137,7 +137,8 @@ async fn rows(args: Args, client: &Client, context: &mut Context) -> Result<()> 
         note(format!("no such rows, at position {}", text::number(position)));
         return Ok(());
     }
-    output.table(&json_table::rows(rows.iter().map(|row| (&row.key, &row.value))))?;
+    let pairs: Vec<_> = rows.iter().map(|row| (&row.key, &row.value)).collect();
+    output.table(&json_table::rows(&pairs))?;
     output.flush()?;
     if more {
         note(format!("there are more; --limit shows them (at position {})", text::number(position)));

@@ -101,7 +101,7 @@ fn check_name(name: &str) -> Result<(), Failure> {
         Err(Failure::new(Exit::Usage, format!("\"{name}\" cannot be a plug-in's name: {reason}"))
             .hint("use lower-case letters, digits and hyphens, like order-totals"))
     };
-    const RESERVED: [&str; 8] = ["test", "core", "std", "alloc", "proc-macro", "build", "deps", "examples"];
+    const RESERVED: [&str; 9] = ["test", "core", "std", "alloc", "proc-macro", "build", "deps", "examples", "serde"];
     match name {
         "" => wrong("it is empty"),
         _ if name.len() > 64 => wrong("it is longer than 64 characters"),
@@ -125,10 +125,13 @@ fn is_keyword(name: &str) -> bool {
     KEYWORDS.contains(&format!(" {name} "))
 }
 
-/// `order-totals` → `OrderTotals`.
+/// `order-totals` → `OrderTotals`. Types that the template uses keep theirs.
 fn type_name(name: &str) -> String {
+    const USED: &str = " Activity Date Default Deserialize Event Harness Index Projection QueryError Ref Rows Self \
+        Serialize String Table Timestamp Value Vec ";
     let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
-    name.split('-').filter(|word| !word.is_empty()).map(capital).collect()
+    let name: String = name.split('-').filter(|word| !word.is_empty()).map(capital).collect();
+    if USED.contains(&format!(" {name} ")) { name + "Projection" } else { name }
 }
 
 /// The SDK as a dependency: the given folder, the checkout that the program
@@ -195,6 +198,7 @@ mod tests {
             assert_eq!(failure.exit, Exit::Usage, "{name}");
         }
         assert_eq!(type_name("order-totals-2"), "OrderTotals2");
+        assert_eq!(type_name("event"), "EventProjection");
     }
 
     #[test]

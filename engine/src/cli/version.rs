@@ -4,9 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Context;
-
-/// The version of `wit/` that plug-ins must be built for.
-const INTERFACE: &str = "projectionist:plugin@0.1.0";
+use crate::plugin::INTERFACE_VERSION;
 
 /// The command line.
 #[derive(Debug, clap::Args)]
@@ -15,9 +13,10 @@ pub struct Args {}
 /// Runs the command.
 pub async fn run(_: Args, context: &mut Context) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION");
+    let interface = format!("projectionist:plugin@{INTERFACE_VERSION}");
     match context.output.is_json() {
-        true => context.output.json(&json!({"version": version, "interface": INTERFACE}))?,
-        false => context.output.line(format!("projectionist {version}, speaks {INTERFACE}"))?,
+        true => context.output.json(&json!({"version": version, "interface": interface}))?,
+        false => context.output.line(format!("projectionist {version}, speaks {interface}"))?,
     }
     Ok(())
 }

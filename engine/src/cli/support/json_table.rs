@@ -6,9 +6,9 @@ use super::{table::Table, text};
 
 /// The keys and values of a table's rows, side by side. Key and value columns
 /// are named by what they hold; a value that is no object has one column.
-pub fn rows<'a>(rows: impl IntoIterator<Item = (&'a Value, &'a Value)> + Clone) -> Table {
-    let key_parts = rows.clone().into_iter().map(|(key, _)| parts(key).len()).max().unwrap_or(1);
-    let columns = Columns::of(rows.clone().into_iter().map(|(_, value)| value));
+pub fn rows(rows: &[(&Value, &Value)]) -> Table {
+    let key_parts = rows.iter().map(|(key, _)| parts(key).len()).max().unwrap_or(1);
+    let columns = Columns::of(rows.iter().map(|(_, value)| *value));
     let keys = match key_parts {
         1 => vec!["key".to_owned()],
         _ => (1..=key_parts).map(|part| format!("key {part}")).collect(),
@@ -132,7 +132,7 @@ mod tests {
             Cargo.lock    1,238  author-1
             README.md         2               true
         "#]]
-        .assert_eq(&rows(data.iter().map(|(key, value)| (key, value))).render(40));
+        .assert_eq(&rows(&data.each_ref().map(|(key, value)| (key, value))).render(40));
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
             2017-08-29  a          3
             2017-08-30  b          –
         "#]]
-        .assert_eq(&rows(data.iter().map(|(key, value)| (key, value))).render(40));
+        .assert_eq(&rows(&data.each_ref().map(|(key, value)| (key, value))).render(40));
     }
 
     #[test]

@@ -123,12 +123,15 @@ impl Log {
         match self {
             Self::Server(client) => read_server(client, selection, follow, take).await,
             Self::Folder { log, .. } => {
+                let mut line = Vec::new();
                 let mut rest = Selection { to: selection.to.min(log.head()), ..selection.clone() };
                 while rest.limit > 0 && rest.from <= rest.to {
                     let events = log.read(&Selection { limit: rest.limit.min(PIECE), ..rest.clone() })?;
                     let Some(last) = events.last().map(|event| event.position) else { break };
                     for event in &events {
-                        take(&one_line(cloudevents::to_json(event)))?;
+                        line.clear();
+                        cloudevents::to_json(event, &mut line);
+                        take(&line)?;
                     }
                     rest.limit -= events.len();
                     match rest.reverse {
@@ -204,14 +207,6 @@ fn parameters(selection: &Selection, follow: bool) -> Vec<(&'static str, String)
         add("subject", subject.clone(), false);
     }
     parameters
-}
-
-/// Data may hold line breaks as it was written; outside of strings, where JSON
-/// has none, they are only white space.
-fn one_line(json: String) -> Vec<u8> {
-    let mut line = json.into_bytes();
-    line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-    line
 }
 
 #[cfg(test)]

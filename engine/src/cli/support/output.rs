@@ -82,7 +82,7 @@ pub fn note(text: impl AsRef<str>) {
 /// A temporary file is its owner's alone, but the server may run as another user.
 #[cfg(unix)]
 pub fn readable_by_all(file: &std::fs::File) -> io::Result<()> {
-    use std::os::unix::std::fs::PermissionsExt;
+    use std::os::unix::fs::PermissionsExt;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 
