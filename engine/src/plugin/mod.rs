@@ -1,3 +1,52 @@
 //! The sandbox: plug-ins as WebAssembly components.
+//!
+//! The way of a file, from the outside in:
+//!
+//! - [`Settings`] (`settings.rs`, `units.rs`): the file beside the component.
+//! - [`Host`] (`host.rs`): the engine; loads components. `inspect.rs` says what
+//!   a file is and whether it fits, `cache.rs` keeps compiled code on disk.
+//! - [`Plugin`] (`component.rs`): a component that has been loaded and has
+//!   described itself ([`description`], `validate.rs`).
+//! - [`Instance`] (`instance.rs`): a running one: apply, flush ([`Changes`]),
+//!   query.
+//! - `guest.rs`: what the host keeps for an instance: meters, output, state.
+//! - `wasi/`: what a guest finds of WASI: nothing that differs from run to run.
+//! - [`StateReader`] (`state.rs`): what a guest can read of its own state.
+//! - `stop.rs`: why an instance was stopped, in words.
+//! - `output.rs`: what a guest prints.
+//!
+//! Not here: where state is kept (`state`), which events a plug-in gets and
+//! when its changes are committed (`projection`). `wasmtime` appears nowhere
+//! else; no type of it leaves this module. A plug-in can read no clock, no
+//! random bytes, no file and no socket, and nothing here may give it one.
 
+mod bindings;
+mod cache;
+mod changes;
+mod component;
 pub mod description;
+mod error;
+mod guest;
+mod host;
+mod inspect;
+mod instance;
+mod output;
+mod settings;
+mod state;
+mod stop;
+mod units;
+mod validate;
+mod wasi;
+
+pub use changes::Changes;
+pub use component::Plugin;
+pub use error::{ApplyError, CallError, PluginError};
+pub use host::{Host, HostSettings};
+pub use instance::Instance;
+pub use output::{Output, Stream};
+pub use settings::{CACHE_VARIABLE, Limits, Policies, Settings, SettingsError, version_digest};
+pub use state::{NoState, Row, StateReader};
+pub use units::{format_duration, format_size, parse_duration, parse_size};
+
+/// The version of `projectionist:plugin` that this host speaks.
+pub const INTERFACE_VERSION: &str = "0.1.0";

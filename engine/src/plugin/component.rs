@@ -1,0 +1,115 @@
+//! A component that has been loaded.
+
+use std::sync::Arc;
+
+use super::{
+    description::{Description, OnFailure},
+    error::PluginError,
+    guest::{self, Guest},
+    host::Prepared,
+    instance::Instance,
+    output::Output,
+    settings::Settings,
+    state::{NoState, StateReader},
+    stop, validate,
+};
+
+/// A component that has been loaded and has described itself.
+pub struct Plugin {
+    name: Arc<str>,
+    prepared: Prepared,
+    settings: Settings,
+    description: Description,
+    tables: Arc<[String]>,
+    output: Output,
+}
+
+impl Plugin {
+    /// Asks a component to describe itself.
+    pub(super) async fn describe(
+        name: Arc<str>,
+        prepared: Prepared,
+        settings: Settings,
+    ) -> Result<Self, PluginError> {
+        let mut plugin = Self {
+            name,
+            prepared,
+            settings,
+            description: Description::default(),
+            tables: Arc::default(),
+            output: Output::default(),
+        };
+        let (_, json) = plugin.instantiate(Arc::new(NoState), true).await?;
+        let description = validate::parse(&json.unwrap_or_default())
+            .map_err(|reason| PluginError::Description { plugin: plugin.name.to_string(), reason })?;
+        plugin.tables = description.tables.iter().map(|table| table.name.clone()).collect();
+        plugin.description = description;
+        Ok(plugin)
+    }
+
+    /// Its name: the stem of its file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it says about itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// The settings that it was loaded with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The names of its tables, in the order by which they are numbered.
+    pub fn tables(&self) -> &[String] {
+        &self.tables
+    }
+
+    /// What happens with an event that it cannot fold: as the settings say, or
+    /// else the plug-in itself.
+    pub fn on_failure(&self) -> OnFailure {
+        self.settings.policies.on_failure.or(self.description.on_failure).unwrap_or_default()
+    }
+
+    /// What its instances have printed last.
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// A new instance that reads the given state.
+    pub async fn start(&self, state: Arc<dyn StateReader>) -> Result<Instance, PluginError> {
+        Ok(self.instantiate(state, self.prepared.needs_start).await?.0)
+    }
+
+    async fn instantiate(
+        &self,
+        state: Arc<dyn StateReader>,
+        describe: bool,
+    ) -> Result<(Instance, Option<String>), PluginError> {
+        let Prepared { engine, pre, .. } = &self.prepared;
+        let mut store =
+            Guest::store(engine, &self.name, &self.settings, &self.output, self.tables.len(), state);
+        guest::begin(&mut store, false);
+        let stopped = |doing, reason| PluginError::Stopped { plugin: self.name.to_string(), doing, reason };
+        let exports = match pre.instantiate_async(&mut store).await {
+            Ok(exports) => exports,
+            Err(error) => return Err(stopped("starting", stop::explain(&mut store, &error, false))),
+        };
+        store.data().printer.end();
+        let mut json = None;
+        if describe {
+            guest::begin(&mut store, false);
+            match exports.projectionist_plugin_plugin().call_describe(&mut store).await {
+                Ok(answer) => json = Some(answer),
+                Err(error) => {
+                    return Err(stopped("describing itself", stop::explain(&mut store, &error, false)));
+                }
+            }
+            store.data().printer.end();
+        }
+        store.data_mut().starting = false;
+        Ok((Instance::new(store, exports, self.name.clone(), self.tables.clone()), json))
+    }
+}

@@ -1,0 +1,157 @@
+//! The host: one engine for all plug-ins, and the loading of components.
+
+use std::{path::PathBuf, sync::Arc};
+
+use wasmtime::{
+    Config, Engine, OptLevel, WasmFeatures,
+    component::{Component, HasSelf, Linker},
+};
+
+use super::{
+    bindings::{self, ProjectionPluginPre},
+    cache::Cache,
+    component::Plugin,
+    error::PluginError,
+    guest::{Guest, TICK},
+    inspect,
+    settings::Settings,
+    wasi,
+};
+
+/// What a host is set up with.
+#[derive(Clone, Debug)]
+pub struct HostSettings {
+    /// Where compiled components are kept; none: nowhere.
+    pub cache_dir: Option<PathBuf>,
+    /// Bytes of native stack that a guest may use.
+    pub max_stack: usize,
+}
+
+impl Default for HostSettings {
+    fn default() -> Self {
+        Self { cache_dir: None, max_stack: 1 << 20 }
+    }
+}
+
+/// Runs plug-ins. Cheap to clone.
+#[derive(Clone)]
+pub struct Host(Arc<Shared>);
+
+struct Shared {
+    engine: Engine,
+    linker: Linker<Guest>,
+    cache: Option<Cache>,
+}
+
+/// A component that is compiled and linked, not yet asked who it is.
+pub(super) struct Prepared {
+    pub(super) engine: Engine,
+    pub(super) pre: ProjectionPluginPre<Guest>,
+    /// It may draw random numbers when it is first called, so it has to be
+    /// called once before it folds.
+    pub(super) needs_start: bool,
+}
+
+impl Host {
+    /// A host, and the thread that keeps its time.
+    pub fn new(settings: HostSettings) -> Result<Self, PluginError> {
+        let failed = |error: wasmtime::Error| PluginError::Host {
+            plugin: "all plug-ins".to_owned(),
+            reason: format!("{error:#}"),
+        };
+        let engine = Engine::new(&config(settings.max_stack)).map_err(failed)?;
+        let mut linker = Linker::new(&engine);
+        wasi::add_to_linker(&mut linker).map_err(failed)?;
+        bindings::state::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)
+            .map_err(failed)?;
+        keep_time(&engine).map_err(|error| failed(error.into()))?;
+        let cache = settings.cache_dir.map(|folder| Cache::new(&folder, &engine));
+        Ok(Self(Arc::new(Shared { engine, linker, cache })))
+    }
+
+    /// Compiles a component (or takes it from the cache), checks that it fits
+    /// and asks it to describe itself.
+    pub async fn load(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        settings: &Settings,
+    ) -> Result<Arc<Plugin>, PluginError> {
+        let plugin: Arc<str> = name.into();
+        inspect::check_form(wasm)
+            .map_err(|reason| PluginError::NotAComponent { plugin: name.to_owned(), reason })?;
+        let prepared = match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                let (shared, plugin, wasm) = (self.0.clone(), plugin.clone(), wasm.to_vec());
+                let compiling = runtime.spawn_blocking(move || shared.prepare(&plugin, &wasm));
+                compiling.await.map_err(|error| PluginError::Host {
+                    plugin: name.to_owned(),
+                    reason: format!("the compiler gave up: {error}"),
+                })??
+            }
+            Err(_) => self.0.prepare(name, wasm)?,
+        };
+        Ok(Arc::new(Plugin::describe(plugin, prepared, settings.clone()).await?))
+    }
+}
+
+impl Shared {
+    fn prepare(&self, name: &str, wasm: &[u8]) -> Result<Prepared, PluginError> {
+        let unfit = |reason| PluginError::Unfit { plugin: name.to_owned(), reason };
+        let compiled = match &self.cache {
+            Some(cache) => cache.get(&self.engine, wasm),
+            None => Component::from_binary(&self.engine, wasm),
+        };
+        let component = compiled.map_err(|error| PluginError::NotAComponent {
+            plugin: name.to_owned(),
+            reason: inspect::explain(wasm, &error),
+        })?;
+        inspect::check_fit(&self.engine, &component).map_err(unfit)?;
+        let mut linker = self.linker.clone();
+        let pre = wasi::refuse(&self.engine, &mut linker, &component)
+            .and_then(|()| linker.instantiate_pre(&component))
+            .and_then(ProjectionPluginPre::new)
+            .map_err(|error| unfit(format!("its imports and exports have other types: {error:#}")))?;
+        let needs_start = inspect::imports(&self.engine, &component, "wasi:random/random");
+        Ok(Prepared { engine: self.engine.clone(), pre, needs_start })
+    }
+}
+
+fn config(max_stack: usize) -> Config {
+    let mut config = Config::new();
+    config.wasm_component_model(true);
+    config.cranelift_opt_level(OptLevel::Speed);
+    config.epoch_interruption(true);
+    // What the guest leaves of its stack belongs to the host functions it calls.
+    config.max_wasm_stack(max_stack).async_stack_size(max_stack + (1 << 20));
+    config.memory_init_cow(true);
+    config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(20));
+    // The same result on every machine.
+    config.cranelift_nan_canonicalization(true);
+    config.wasm_simd(true).wasm_relaxed_simd(true).relaxed_simd_deterministic(true);
+    for refused in [
+        WasmFeatures::THREADS,
+        WasmFeatures::SHARED_EVERYTHING_THREADS,
+        WasmFeatures::MEMORY64,
+        WasmFeatures::MULTI_MEMORY,
+        WasmFeatures::CUSTOM_PAGE_SIZES,
+        WasmFeatures::STACK_SWITCHING,
+    ] {
+        config.wasm_features(refused, false);
+    }
+    config
+}
+
+/// Moves the epoch on, for as long as the engine is in use.
+fn keep_time(engine: &Engine) -> std::io::Result<()> {
+    let engine = engine.weak();
+    let tick = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    };
+    std::thread::Builder::new().name("epoch".to_owned()).spawn(tick)?;
+    Ok(())
+}

@@ -1,0 +1,341 @@
+//! The settings file beside a component: `balances.toml` for `balances.wasm`.
+//!
+//! ```toml
+//! [limits]                      # what the component may use
+//! memory = "256 MiB"
+//! cpu = "2s"                    # in one call
+//! [policies]                    # how it is run
+//! on-failure = "dead-letter"
+//! [values]                      # what the component reads from its environment
+//! currency = "EUR"
+//! ```
+//!
+//! Unknown keys are refused: a limit that is misspelt would protect nobody.
+
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::{
+    description::OnFailure,
+    units::{format_size, parse_duration, parse_size},
+};
+
+/// Everything that a settings file may say; the default is that of no file.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// What the plug-in may use.
+    pub limits: Limits,
+    /// How it is run.
+    pub policies: Policies,
+    /// What it reads from its environment.
+    #[serde(deserialize_with = "scalars")]
+    pub values: BTreeMap<String, String>,
+}
+
+/// What a plug-in may use, an instance and a call.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Limits {
+    /// Bytes of linear memory of an instance.
+    #[serde(deserialize_with = "size")]
+    pub memory: u64,
+    /// Time that one call may compute; waiting for its turn does not count.
+    #[serde(deserialize_with = "duration")]
+    pub cpu: Duration,
+    /// Bytes of keys and values in one flush.
+    #[serde(deserialize_with = "size")]
+    pub flush: u64,
+    /// Bytes that the guest's table cache should keep at most; the SDK's own
+    /// default where absent.
+    #[serde(deserialize_with = "optional_size")]
+    pub cache: Option<u64>,
+    /// Entries of an instance's function tables.
+    pub table_elements: usize,
+    /// Core modules that a component may consist of.
+    pub instances: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 256 << 20,
+            cpu: Duration::from_secs(2),
+            flush: 256 << 20,
+            cache: None,
+            table_elements: 100_000,
+            instances: 100,
+        }
+    }
+}
+
+/// How a plug-in is run.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Policies {
+    /// What to do with an event that it cannot fold; absent: what the plug-in
+    /// itself says.
+    pub on_failure: Option<OnFailure>,
+    /// How many earlier versions stand by for a rollback.
+    pub keep: usize,
+    /// While it catches up, commit once so many bytes have changed.
+    #[serde(deserialize_with = "size")]
+    pub commit_bytes: u64,
+    /// While it catches up, commit after so long at the latest.
+    #[serde(deserialize_with = "duration")]
+    pub commit_interval: Duration,
+    /// How many events a call gets at most.
+    pub block_events: usize,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        Self {
+            on_failure: None,
+            keep: 1,
+            commit_bytes: 64 << 20,
+            commit_interval: Duration::from_secs(5),
+            block_events: 4096,
+        }
+    }
+}
+
+/// A settings file that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// Not TOML, an unknown key or a value of the wrong form.
+    #[error("line {line} of the settings: {reason}")]
+    Line {
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// A value outside its range.
+    #[error("{field} in the settings is {value}: it must be {range}")]
+    Range {
+        /// `limits.memory`
+        field: &'static str,
+        /// What the file says.
+        value: String,
+        /// What would be right.
+        range: String,
+    },
+    /// A value that cannot be an environment variable.
+    #[error("values.{name:?} in the settings {reason}")]
+    Value {
+        /// Its name.
+        name: String,
+        /// Why not.
+        reason: &'static str,
+    },
+}
+
+/// The variable that tells the SDK how much its table cache may keep.
+pub const CACHE_VARIABLE: &str = "PROJECTIONIST_CACHE_BYTES";
+
+impl Settings {
+    /// Reads a settings file.
+    pub fn parse(text: &str) -> Result<Self, SettingsError> {
+        let settings: Self = toml::from_str(text).map_err(|error| SettingsError::Line {
+            line: error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
+            reason: error.message().trim().replace('\n', " "),
+        })?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// A canonical text of those settings that can change what is folded. They
+    /// belong to the version: another text is another version.
+    pub fn identity(&self) -> String {
+        let on_failure = match self.policies.on_failure {
+            None => "plug-in",
+            Some(OnFailure::Halt) => "halt",
+            Some(OnFailure::DeadLetter) => "dead-letter",
+        };
+        let mut text = format!("on-failure: {on_failure}\n");
+        for (name, value) in &self.values {
+            writeln!(text, "{name:?} = {value:?}").expect("a String takes any text");
+        }
+        text
+    }
+
+    /// The environment of the guest.
+    pub(super) fn environment(&self) -> Vec<(String, String)> {
+        let cache = self.limits.cache.map(|bytes| (CACHE_VARIABLE.to_owned(), bytes.to_string()));
+        self.values.clone().into_iter().chain(cache).collect()
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        let Limits { memory, cpu, flush, table_elements, instances, cache } = self.limits;
+        let size = |field, value: u64, least: u64, most: u64| match (least..=most).contains(&value) {
+            true => Ok(()),
+            false => Err(SettingsError::Range {
+                field,
+                value: format_size(value),
+                range: format!("from {} to {}", format_size(least), format_size(most)),
+            }),
+        };
+        let count = |field, value: usize, least: usize, most: usize| match (least..=most).contains(&value) {
+            true => Ok(()),
+            false => Err(SettingsError::Range {
+                field,
+                value: value.to_string(),
+                range: format!("from {least} to {most}"),
+            }),
+        };
+        size("limits.memory", memory, 1 << 20, 4 << 30)?;
+        size("limits.flush", flush, 1 << 10, 2 << 30)?;
+        size("limits.cache", cache.unwrap_or(1 << 20), 0, 4 << 30)?;
+        count("limits.table-elements", table_elements, 1, 10_000_000)?;
+        count("limits.instances", instances, 1, 10_000)?;
+        if cpu < Duration::from_millis(20) || cpu > Duration::from_secs(3600) {
+            return Err(SettingsError::Range {
+                field: "limits.cpu",
+                value: format!("{cpu:?}"),
+                range: "from 20ms to 1h".to_owned(),
+            });
+        }
+        count("policies.keep", self.policies.keep, 0, 100)?;
+        count("policies.block-events", self.policies.block_events, 1, 65_536)?;
+        size("policies.commit-bytes", self.policies.commit_bytes, 1, 2 << 30)?;
+        for name in self.values.keys() {
+            let wrong = |reason| Err(SettingsError::Value { name: name.clone(), reason });
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return wrong("is no name for an environment variable");
+            }
+            if name.starts_with("PROJECTIONIST_") {
+                return wrong("must not start with PROJECTIONIST_: the host sets those itself");
+            }
+            if self.values[name].contains('\0') {
+                return wrong("contains a NUL character, which an environment variable cannot");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The identity of a version: the digest of a component and of the settings
+/// that can change its result.
+pub fn version_digest(wasm: &[u8], settings: &Settings) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(wasm.len() as u64).to_le_bytes());
+    hasher.update(wasm);
+    hasher.update(settings.identity().as_bytes());
+    hasher.finalize().to_hex().to_string()
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected text such as \"64 MiB\" or a number of bytes")]
+enum Size {
+    Bytes(u64),
+    Text(String),
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    match Size::deserialize(deserializer)? {
+        Size::Bytes(bytes) => Ok(bytes),
+        Size::Text(text) => parse_size(&text).map_err(de::Error::custom),
+    }
+}
+
+fn optional_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    size(deserializer).map(Some)
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    parse_duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+fn scalars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let table = toml::Table::deserialize(deserializer)?;
+    let text = |(name, value)| match value {
+        toml::Value::String(text) => Ok((name, text)),
+        toml::Value::Array(_) | toml::Value::Table(_) => {
+            Err(de::Error::custom(format!("{name:?} must be text, a number, a date or true or false")))
+        }
+        scalar => Ok((name, scalar.to_string())),
+    };
+    table.into_iter().map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_file_means_the_defaults() {
+        assert_eq!(Settings::parse(""), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn everything_can_be_set() {
+        let settings = Settings::parse(
+            r#"
+            [limits]
+            memory = "64 MiB"
+            cpu = "250ms"
+            flush = 1048576
+            cache = "16 MiB"
+            table-elements = 10
+            instances = 3
+            [policies]
+            on-failure = "dead-letter"
+            keep = 2
+            commit-bytes = "1 MB"
+            commit-interval = "1s"
+            block-events = 16
+            [values]
+            currency = "EUR"
+            rate = 1.5
+            strict = true
+            "#,
+        )
+        .unwrap();
+        assert_eq!(settings.limits.memory, 64 << 20);
+        assert_eq!(settings.limits.cpu, Duration::from_millis(250));
+        assert_eq!(settings.limits.flush, 1 << 20);
+        assert_eq!(settings.policies.on_failure, Some(OnFailure::DeadLetter));
+        assert_eq!(settings.policies.commit_bytes, 1_000_000);
+        let environment =
+            [("currency", "EUR"), ("rate", "1.5"), ("strict", "true"), (CACHE_VARIABLE, "16777216")];
+        assert_eq!(settings.environment(), environment.map(|(name, value)| (name.into(), value.into())));
+    }
+
+    #[test]
+    fn mistakes_say_where_and_what_would_be_right() {
+        for (text, reason) in [
+            (
+                "[limits]\nmemroy = 1",
+                "line 2 of the settings: unknown field `memroy`, expected one of `memory`",
+            ),
+            ("\n\n[limit]", "line 3 of the settings: unknown field `limit`, expected one of `limits`"),
+            ("[limits]\nmemory = \"lots\"", "line 2 of the settings: \"lots\" is no size"),
+            ("[limits]\ncpu = \"2\"", "line 2 of the settings: \"2\" is no span of time"),
+            ("[limits]\nmemory = 12", "limits.memory in the settings is 12 bytes: it must be from 1 MiB"),
+            ("[policies]\non-failure = \"ignore\"", "line 2 of the settings: unknown variant `ignore`"),
+            ("[values]\nlist = [1]", "\"list\" must be text"),
+            ("[values]\nPROJECTIONIST_X = 1", "the host sets those itself"),
+            ("limits = ", "line 1 of the settings"),
+        ] {
+            let error = Settings::parse(text).unwrap_err().to_string();
+            assert!(error.contains(reason) && !error.contains('\n'), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn only_what_changes_the_result_makes_another_version() {
+        let parse = |text| Settings::parse(text).unwrap();
+        let digest = |settings: &Settings| version_digest(b"component", settings);
+        let plain = digest(&Settings::default());
+        assert_eq!(plain, digest(&parse("[limits]\ncpu = \"1s\"\n[policies]\nkeep = 3")));
+        assert_ne!(plain, digest(&parse("[values]\na = 1")));
+        assert_ne!(plain, digest(&parse("[policies]\non-failure = \"halt\"")));
+        assert_ne!(plain, version_digest(b"Component", &Settings::default()));
+        assert_ne!(
+            digest(&parse("[values]\na = \"1\\n\\\"b\\\" = 2\"")),
+            digest(&parse("[values]\na = 1\nb = 2"))
+        );
+    }
+}
