@@ -1,1 +1,21 @@
-//! Reading state: tables, plug-in queries, waiting for a position.
+//! Reading what versions have folded.
+//!
+//! - [`read_table`], [`read_key`] (`table.rs`): rows of a table as JSON, one
+//!   page at a time, or one of them.
+//! - `key.rs`: what a path or a parameter means by a key.
+//! - `cursor.rs`: where a page goes on.
+//! - [`QueryError`] (`error.rs`).
+//!
+//! Everything is read from one snapshot, so an answer is of one position, which
+//! it names. Not here: how it travels (`http`), and how keys and values are
+//! encoded (`state::key`, `state::value`).
+
+mod cursor;
+mod error;
+mod key;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use error::QueryError;
+pub use table::{DEFAULT_LIMIT, MAX_LIMIT, Row, TablePage, TableRead, read_key, read_table};

@@ -25,6 +25,8 @@ mod folder;
 pub mod key;
 mod meta;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 pub mod value;
 mod version;
 

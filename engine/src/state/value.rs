@@ -221,3 +221,88 @@ fn timestamp(data: &[u8]) -> Option<Value> {
     let timestamp = jiff::Timestamp::new(seconds, i32::try_from(nanos).ok()?).ok()?;
     Some(timestamp.to_string().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rmpv::Value as Packed;
+
+    use super::*;
+
+    fn packed(value: &Packed) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        rmpv::encode::write_value(&mut bytes, value).unwrap();
+        bytes
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            (-200_i64..200).prop_map(Value::from),
+            (-1e9..1e9_f64).prop_map(Value::from),
+            ".{0,40}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 60, 20, |value| {
+            prop_oneof![
+                proptest::collection::vec(value.clone(), 0..20).prop_map(Value::from),
+                proptest::collection::hash_map(".{0,4}", value, 0..20)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn reads_what_serde_writes(value in any_json()) {
+            let bytes = rmp_serde::to_vec_named(&value).unwrap();
+            prop_assert_eq!(to_json(&bytes).unwrap(), value);
+        }
+
+        #[test]
+        fn any_bytes_end_in_a_value_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _ = to_json(&bytes);
+        }
+
+        /// Nearly right is worse than random.
+        #[test]
+        fn a_damaged_value_ends_in_a_value_or_an_error(
+            value in any_json(), at: prop::sample::Index, byte: u8, cut: bool,
+        ) {
+            let mut bytes = rmp_serde::to_vec_named(&value).unwrap();
+            let at = at.index(bytes.len());
+            if cut { bytes.truncate(at) } else { bytes[at] = byte }
+            let _ = to_json(&bytes);
+        }
+    }
+
+    #[test]
+    fn shows_what_json_has_no_words_for() {
+        let show = |value: &Packed| to_json(&packed(value)).unwrap();
+        assert_eq!(show(&Packed::Binary(vec![0, 255, 1])), json!("AP8B"));
+        assert_eq!(show(&Packed::F32(0.1)), json!(0.1));
+        assert_eq!(show(&Packed::F64(f64::INFINITY)), json!(null));
+        assert_eq!(show(&Packed::Ext(7, vec![1, 2])), json!({ "type": 7, "data": "AQI=" }));
+        assert_eq!(show(&Packed::Ext(-1, vec![0, 0, 0, 1])), json!("1970-01-01T00:00:01Z"));
+        let map = [(Packed::from(1), Packed::from(true)), (Packed::Nil, Packed::from("x"))];
+        assert_eq!(show(&Packed::Map(map.into())), json!({ "1": true, "null": "x" }));
+        assert_eq!(to_json(b"").unwrap(), json!(null));
+    }
+
+    #[test]
+    fn bombs_are_errors() {
+        assert_eq!(
+            to_json(&[0xdd, 0xff, 0xff, 0xff, 0xff, 0]).unwrap_err().reason,
+            "fewer items than promised"
+        );
+        assert_eq!(to_json(&[0xdb, 0xff, 0xff, 0xff, 0xff]).unwrap_err().reason, "the value ends too early");
+        assert_eq!(to_json(&[0x91; 100_000]).unwrap_err().reason, "arrays or maps nested too deeply");
+        assert_eq!(
+            to_json(&[0xc1]).unwrap_err().to_string(),
+            "the value is not MessagePack: the one marker that has no meaning at byte 1"
+        );
+        assert_eq!(to_json(&[1, 2]).unwrap_err().reason, "more bytes than the value has");
+    }
+}

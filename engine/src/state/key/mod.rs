@@ -110,7 +110,7 @@ fn uuid(bytes: &[u8; 16]) -> String {
     groups.join("-")
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -1,0 +1,137 @@
+//! Files that are not what they should be.
+
+use std::fs;
+
+use super::*;
+
+const CACHE: usize = 1 << 20;
+
+#[test]
+fn comes_back_with_what_it_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = StateFolder::new(folder.path().join("state"));
+    let names = tables(&["files", "authors"]);
+    let change = Change { table: 1, key: b"k", value: Some(b"v") };
+    let state = states.open("churn", "d1", &names, CACHE).unwrap();
+    let before = state.commit([change], 12, 5, None, Durability::Durable).unwrap();
+    assert!(state.size_bytes() > 0);
+    drop(state);
+    let state = states.open("churn", "d1", &names, CACHE).unwrap();
+    assert_eq!(state.checkpoint(), before);
+    assert_eq!(state.tables().collect::<Vec<_>>(), ["files", "authors"]);
+    assert_eq!(state.snapshot().unwrap().get(1, b"k").unwrap().as_deref(), Some(b"v".as_slice()));
+}
+
+/// What a kill leaves behind is the file as it was at that moment.
+#[test]
+fn a_copy_of_the_file_of_a_running_version_opens_at_its_last_durable_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("a.redb"), folder.path().join("b.redb"));
+    let names = tables(&["files"]);
+    let state = VersionState::open(&path, &names, CACHE).unwrap();
+    let write = |position: u64, durability| {
+        let key = position.to_be_bytes();
+        let change = Change { table: 0, key: &key, value: Some(b"v") };
+        state.commit([change], position, 1, None, durability).unwrap()
+    };
+    write(1, Durability::Eventual);
+    let durable = write(2, Durability::Durable);
+    write(3, Durability::Eventual);
+    fs::copy(&path, &copy).unwrap();
+
+    let copied = VersionState::open(&copy, &names, CACHE).unwrap();
+    assert_eq!(copied.checkpoint(), durable);
+    let snapshot = copied.snapshot().unwrap();
+    assert_eq!(snapshot.len(0).unwrap(), 2);
+    assert_eq!(snapshot.digest_from_scratch().unwrap(), durable.digest);
+}
+
+#[test]
+fn other_tables_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.redb");
+    VersionState::open(&path, &tables(&["a", "b"]), CACHE).unwrap();
+    for other in [tables(&["b", "a"]), tables(&["a"]), tables(&["a", "b", "c"])] {
+        let error = VersionState::open(&path, &other, CACHE).err().unwrap();
+        assert!(matches!(error, StateError::OtherTables { .. }), "{error}");
+    }
+    let error = VersionState::in_memory(&tables(&["a", "a"])).err().unwrap();
+    assert_eq!(error.to_string(), "table \"a\" is declared twice");
+}
+
+#[test]
+fn a_second_opener_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.redb");
+    let first = VersionState::open(&path, &tables(&["a"]), CACHE).unwrap();
+    let error = VersionState::open(&path, &tables(&["a"]), CACHE).err().unwrap();
+    assert!(matches!(error, StateError::InUse { .. }), "{error}");
+    drop(first);
+    VersionState::open(&path, &tables(&["a"]), CACHE).unwrap();
+}
+
+#[test]
+fn a_file_that_is_something_else_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.redb");
+    let refused = |content: &[u8]| {
+        fs::write(&path, content).unwrap();
+        let error = VersionState::open(&path, &tables(&["a"]), CACHE).err().unwrap();
+        assert!(matches!(error, StateError::Damaged { .. }), "{error:?}");
+        // Refused, not made anew: it may be somebody's.
+        assert_eq!(fs::read(&path).unwrap(), content);
+    };
+    refused(b"not a database");
+    refused(&[0x5a; 70_000]);
+
+    let good = folder.path().join("good.redb");
+    let state = VersionState::open(&good, &tables(&["a"]), CACHE).unwrap();
+    let value = [7; 100_000];
+    let change = Change { table: 0, key: b"k", value: Some(&value) };
+    state.commit([change], 1, 1, None, Durability::Durable).unwrap();
+    drop(state);
+    let whole = fs::read(&good).unwrap();
+    refused(&whole[..whole.len() / 2]);
+    refused(&whole[..100]);
+}
+
+/// Any page may be wrong: opening the file is an error or not, but no panic.
+/// (It need not be noticed: that is what `verify` is for.)
+#[test]
+fn a_file_with_holes_opens_or_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.redb");
+    let state = VersionState::open(&path, &tables(&["a"]), CACHE).unwrap();
+    let change = Change { table: 0, key: b"k", value: Some(b"v") };
+    state.commit([change], 1, 1, None, Durability::Durable).unwrap();
+    drop(state);
+    let whole = fs::read(&path).unwrap();
+    for page in 0..whole.len().min(1 << 20) / 4096 {
+        let mut holed = whole.clone();
+        holed[page * 4096..][..4096].fill(0xa5);
+        fs::write(&path, &holed).unwrap();
+        let _ = VersionState::open(&path, &tables(&["a"]), CACHE);
+    }
+}
+
+#[test]
+fn files_are_listed_and_purged() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = StateFolder::new(folder.path().join("state"));
+    assert_eq!(states.list().unwrap(), []);
+    for (name, digest) in [("b", "d1"), ("a", "d2"), ("a", "d1")] {
+        states.open(name, digest, &tables(&["t"]), CACHE).unwrap();
+    }
+    let listed = || -> Vec<(String, String)> {
+        states.list().unwrap().into_iter().map(|file| (file.name, file.digest)).collect()
+    };
+    let pair = |name: &str, digest: &str| (name.to_owned(), digest.to_owned());
+    assert_eq!(listed(), [pair("a", "d1"), pair("a", "d2"), pair("b", "d1")]);
+    states.purge("a", "d1").unwrap();
+    states.purge("a", "d1").unwrap();
+    states.purge_name("b").unwrap();
+    assert_eq!(listed(), [pair("a", "d2")]);
+    for name in ["", ".", "..", "a/b", "a\\b"] {
+        assert!(matches!(states.purge_name(name), Err(StateError::Name { .. })), "{name}");
+    }
+}

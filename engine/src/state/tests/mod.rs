@@ -1,0 +1,181 @@
+//! What `VersionState` promises. `crash.rs` tries to break it by crashes,
+//! `files.rs` by files that are not what they should be.
+
+mod crash;
+mod files;
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::Timestamp;
+
+pub(super) type Entries = Vec<BTreeMap<Vec<u8>, Vec<u8>>>;
+
+pub(super) fn tables(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+pub(super) fn letter(position: u64) -> DeadLetter {
+    DeadLetter {
+        position,
+        event_id: format!("event-{position}"),
+        event_type: "git.commit".to_owned(),
+        reason: "no author".to_owned(),
+        recorded: Timestamp::from_micros(1),
+    }
+}
+
+/// A change that owns what it is made of.
+pub(super) type Owned = (u32, Vec<u8>, Option<Vec<u8>>);
+
+pub(super) fn changes(owned: &[Owned]) -> impl Iterator<Item = Change<'_>> {
+    owned.iter().map(|(table, key, value)| Change { table: *table, key, value: value.as_deref() })
+}
+
+/// Few keys, so that they are often overwritten and removed.
+pub(super) fn any_change() -> impl Strategy<Value = Owned> {
+    let key = proptest::collection::vec(0_u8..3, 0..4);
+    let value = proptest::collection::vec(any::<u8>(), 0..40);
+    (0_u32..2, key, proptest::option::weighted(0.7, value))
+}
+
+pub(super) fn apply(entries: &mut Entries, owned: &[Owned]) {
+    for (table, key, value) in owned {
+        match value {
+            Some(value) => entries[*table as usize].insert(key.clone(), value.clone()),
+            None => entries[*table as usize].remove(key),
+        };
+    }
+}
+
+pub(super) fn entries(snapshot: &Snapshot, tables: u32) -> Entries {
+    (0..tables)
+        .map(|table| snapshot.scan(table, &KeyRange::default()).unwrap().into_iter().collect())
+        .collect()
+}
+
+proptest! {
+    /// However changes are ordered and grouped, the same entries have the same digest.
+    #[test]
+    fn the_digest_depends_on_the_entries_alone(
+        first in proptest::collection::vec(any_change(), 0..60),
+        group in 1_usize..20,
+    ) {
+        let state = VersionState::in_memory(&tables(&["a", "b"])).unwrap();
+        let mut position = 0;
+        for group in first.chunks(group) {
+            position += 1;
+            state.commit(changes(group), position, 1, None, Durability::Eventual).unwrap();
+        }
+        let snapshot = state.snapshot().unwrap();
+        prop_assert_eq!(snapshot.digest_from_scratch().unwrap(), state.checkpoint().digest);
+
+        // What is left, backwards, in one commit.
+        let left: Vec<Owned> = (0..2)
+            .flat_map(|table| {
+                let all = snapshot.scan(table, &KeyRange { reverse: true, ..KeyRange::default() }).unwrap();
+                all.into_iter().map(move |(key, value)| (table, key, Some(value)))
+            })
+            .collect();
+        let other = VersionState::in_memory(&tables(&["a", "b"])).unwrap();
+        other.commit(changes(&left), 1, 1, None, Durability::Durable).unwrap();
+        prop_assert_eq!(other.checkpoint().digest, state.checkpoint().digest);
+
+        // And nothing is left of nothing.
+        let gone: Vec<Owned> = left.into_iter().map(|(table, key, _)| (table, key, None)).collect();
+        other.commit(changes(&gone), 2, 1, None, Durability::Durable).unwrap();
+        prop_assert_eq!(other.checkpoint().digest, Digest::EMPTY);
+    }
+
+    #[test]
+    fn scans_like_a_map(
+        owned in proptest::collection::vec(any_change(), 0..40),
+        start in proptest::option::of(proptest::collection::vec(0_u8..3, 0..4)),
+        end in proptest::option::of(proptest::collection::vec(0_u8..3, 0..4)),
+        reverse: bool,
+        limit in 0_usize..12,
+    ) {
+        let state = VersionState::in_memory(&tables(&["a", "b"])).unwrap();
+        state.commit(changes(&owned), 1, 1, None, Durability::Eventual).unwrap();
+        let mut model = vec![BTreeMap::new(), BTreeMap::new()];
+        apply(&mut model, &owned);
+
+        let inside = |key: &Vec<u8>| {
+            start.as_ref().is_none_or(|start| key >= start) && end.as_ref().is_none_or(|end| key < end)
+        };
+        let mut expected: Vec<_> = model.remove(0).into_iter().filter(|(key, _)| inside(key)).collect();
+        if reverse {
+            expected.reverse();
+        }
+        expected.truncate(limit);
+        let range = KeyRange { start, end, reverse, limit };
+        prop_assert_eq!(state.snapshot().unwrap().scan(0, &range).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_commit_is_whole_or_not_at_all() {
+    let state = VersionState::in_memory(&tables(&["a"])).unwrap();
+    let good = Change { table: 0, key: b"k", value: Some(b"v") };
+    let bad = Change { table: 1, key: b"k", value: Some(b"v") };
+    let error = state.commit([good, bad], 7, 1, Some(&letter(7)), Durability::Durable).unwrap_err();
+    assert_eq!(error.to_string(), "there is no table number 1: 1 are declared, numbered from 0");
+    assert_eq!(state.checkpoint(), Checkpoint::default());
+    assert!(state.snapshot().unwrap().is_empty(0).unwrap());
+    assert_eq!(state.dead_letters().unwrap(), []);
+}
+
+#[test]
+fn the_checkpoint_counts_and_never_goes_back() {
+    let state = VersionState::in_memory(&tables(&["a"])).unwrap();
+    state.commit([], 5, 3, None, Durability::Eventual).unwrap();
+    let checkpoint = state.commit([], 5, 4, None, Durability::Eventual).unwrap();
+    assert_eq!(checkpoint, Checkpoint { position: 5, digest: Digest::EMPTY, events: 7 });
+    let error = state.commit([], 4, 1, None, Durability::Eventual).unwrap_err();
+    assert!(matches!(error, StateError::Backwards { at: 5, asked: 4, .. }), "{error}");
+    assert_eq!(state.checkpoint(), checkpoint);
+}
+
+#[test]
+fn writing_the_same_again_leaves_the_digest_alone() {
+    let state = VersionState::in_memory(&tables(&["a"])).unwrap();
+    let change = Change { table: 0, key: b"k", value: Some(b"v") };
+    let first = state.commit([change], 1, 1, None, Durability::Eventual).unwrap();
+    assert_ne!(first.digest, Digest::EMPTY);
+    let again = state.commit([change], 2, 1, None, Durability::Eventual).unwrap();
+    assert_eq!(first.digest, again.digest);
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was() {
+    let state = VersionState::in_memory(&tables(&["a"])).unwrap();
+    let change = |value| Change { table: 0, key: b"k".as_slice(), value };
+    let first = state.commit([change(Some(b"1"))], 1, 1, None, Durability::Eventual).unwrap();
+    let snapshot = state.snapshot().unwrap();
+    state.commit([change(Some(b"2"))], 2, 1, None, Durability::Durable).unwrap();
+    state.commit([change(None)], 3, 1, None, Durability::Eventual).unwrap();
+    assert_eq!(snapshot.checkpoint(), first);
+    assert_eq!(snapshot.get(0, b"k").unwrap().as_deref(), Some(b"1".as_slice()));
+    assert_eq!(snapshot.len(0).unwrap(), 1);
+    assert_eq!(state.snapshot().unwrap().get(0, b"k").unwrap(), None);
+}
+
+#[test]
+fn dead_letters_come_with_their_checkpoint() {
+    let state = VersionState::in_memory(&tables(&[])).unwrap();
+    for position in [3, 9] {
+        state.commit([], position, 1, Some(&letter(position)), Durability::Eventual).unwrap();
+    }
+    assert_eq!(state.dead_letters().unwrap(), [letter(3), letter(9)]);
+    assert_eq!(state.dead_letter_count().unwrap(), 2);
+}
+
+#[test]
+fn threads_can_share_it() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<VersionState>();
+    shared::<Snapshot>();
+    shared::<catalog::Catalog>();
+}
