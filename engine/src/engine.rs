@@ -83,7 +83,7 @@ impl Engine {
         }
         let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(&settings.data, settings.log)?);
         let host = Host::new(HostSettings {
-            cache_dir: Some(settings.data.join("cache").join("components")),
+            cache_dir: Some(settings.data.join("cache")),
             max_stack: settings.guest_stack_bytes,
         })?;
         let scheduler = Scheduler::new(settings.replay_threads).map_err(OpenError::Threads)?;

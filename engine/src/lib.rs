@@ -19,8 +19,10 @@
 
 pub mod cli;
 pub mod clock;
+pub mod deploy;
 pub mod event;
 pub mod log;
 pub mod plugin;
+pub mod projection;
 pub mod query;
 pub mod state;

@@ -8,7 +8,7 @@ use crate::{
     clock,
     event::Position,
     plugin::{Plugin, PluginError},
-    projection::{Halt, Phase, Progress, Run, Version},
+    projection::{Halt, Phase, Progress, Run},
     state::catalog::Replay,
 };
 
@@ -49,13 +49,6 @@ impl Candidate {
                 Err(_panic) => Err("the host panicked while loading it; please report this".into()),
             }),
             Some(Stage::Replaying(replaying)) => replaying.reach(0).await,
-        }
-    }
-
-    pub(super) fn version(&self) -> Option<&Arc<Version>> {
-        match &self.stage {
-            Stage::Loading(_) => None,
-            Stage::Replaying(replaying) => Some(replaying.run.version()),
         }
     }
 }

@@ -208,7 +208,8 @@ fn is_cut_off(wasm: &[u8]) -> bool {
     };
     while let Some((_id, rest)) = sections.split_first() {
         let Some(last) = rest.iter().take(5).position(|byte| byte & 0x80 == 0) else { return rest.len() < 5 };
-        let length = rest[..=last].iter().rev().fold(0_usize, |length, byte| length << 7 | usize::from(byte & 0x7f));
+        let length =
+            rest[..=last].iter().rev().fold(0_usize, |length, byte| length << 7 | usize::from(byte & 0x7f));
         let Some(next) = rest.get(last + 1..).and_then(|body| body.get(length..)) else { return true };
         sections = next;
     }

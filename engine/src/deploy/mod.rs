@@ -90,7 +90,9 @@ pub enum PurgeError {
         name: String,
     },
     /// Its file is there.
-    #[error("\"{name}\" is in use: remove {name}.wasm from the plug-ins folder first; a second later it is retired and can be purged")]
+    #[error(
+        "\"{name}\" is in use: remove {name}.wasm from the plug-ins folder first; a second later it is retired and can be purged"
+    )]
     InUse {
         /// The name asked for.
         name: String,

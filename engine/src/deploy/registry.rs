@@ -31,7 +31,11 @@ struct Entry {
 
 impl Registry {
     pub(super) fn new(context: Context) -> Arc<Self> {
-        Arc::new(Self { context: Arc::new(context), names: Mutex::default(), closed: watch::Sender::new(false) })
+        Arc::new(Self {
+            context: Arc::new(context),
+            names: Mutex::default(),
+            closed: watch::Sender::new(false),
+        })
     }
 
     pub(super) fn context(&self) -> &Context {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::view::{View, ViewState};
+use super::view::{CandidateView, View, ViewState};
 use crate::{
     event::{Position, Timestamp},
     plugin::{Output, description::Description},
@@ -224,7 +224,7 @@ fn health(view: &ViewState) -> (Health, Option<String>) {
 
 fn output(view: &ViewState) -> Vec<OutputLine> {
     let of = |version: &std::sync::Arc<Version>| version.plugin().output().clone();
-    let candidate = view.candidate.as_ref().and_then(|candidate| candidate.version.as_ref()).map(of);
+    let candidate = view.candidate.as_ref().and_then(CandidateView::version).map(of);
     let failed = || view.failed.as_ref().and_then(|failed| failed.output.clone());
     let source: Option<Output> = candidate.or_else(failed).or_else(|| view.live.as_ref().map(of));
     let lines = source.map(|output| output.lines()).unwrap_or_default();
@@ -232,7 +232,7 @@ fn output(view: &ViewState) -> Vec<OutputLine> {
 }
 
 fn version_status(record: VersionRecord, view: &ViewState) -> Result<VersionStatus, StateError> {
-    let candidate = view.candidate.as_ref().and_then(|candidate| candidate.version.as_ref());
+    let candidate = view.candidate.as_ref().and_then(CandidateView::version);
     let loaded = view.live.iter().chain(candidate).find(|version| version.digest() == record.digest);
     let halted = loaded.and_then(|version| match &version.progress().borrow().phase {
         Phase::Halted(halt) => Some(halt.to_string()),
@@ -282,7 +282,11 @@ fn state_status(version: &Version) -> Result<StateStatus, StateError> {
         size: state.size_bytes(),
         tables,
         queries: queries
-            .map(|query| QueryStatus { name: query.name, summary: query.summary, parameters: query.parameters })
+            .map(|query| QueryStatus {
+                name: query.name,
+                summary: query.summary,
+                parameters: query.parameters,
+            })
             .collect(),
     })
 }

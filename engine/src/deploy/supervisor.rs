@@ -20,7 +20,7 @@ use crate::{
     clock,
     log::EventLog,
     plugin::{Host, Output, Plugin, Settings, version_digest},
-    projection::{self, Phase, Run, Scheduler, Version},
+    projection::{self, Run, Scheduler, Version},
     state::{
         StateError,
         catalog::{Catalog, Replay, Station, VersionRecord},
@@ -124,14 +124,14 @@ impl Supervisor {
     fn say(&self, error: &StateError) {
         tracing::error!(plugin = self.name, %error, "the deployment cannot go on");
         let reason = format!("the host's storage failed: {error}");
-        self.view.update(|view| view.failed = Some(FailedView { digest: String::new(), reason, output: None }));
+        self.view.update(|view| view.failed = Some(FailedView { reason, output: None }));
     }
 
     /// Starts what was live when the process last ended.
     async fn recover(&mut self) -> Result<(), StateError> {
         let versions = self.context.catalog.versions(&self.name)?;
         if let Some(last) = versions.iter().rfind(|version| version.station == Station::Failed) {
-            self.show_failed(&last.digest, last.reason.as_deref().unwrap_or_default(), None);
+            self.show_failed(last.reason.as_deref().unwrap_or_default(), None);
         }
         let retired = versions.iter().any(|version| version.station == Station::Retired);
         let Some(record) = versions.into_iter().find(|version| version.station == Station::Live) else {
@@ -142,8 +142,13 @@ impl Supervisor {
             Ok(version) => self.serve(version),
             Err(Trouble::Host(error)) => return Err(error),
             Err(Trouble::Version(reason)) => {
-                tracing::error!(plugin = self.name, version = record.digest, reason, "the live version does not start");
-                self.show_failed(&record.digest, &reason, None);
+                tracing::error!(
+                    plugin = self.name,
+                    version = record.digest,
+                    reason,
+                    "the live version does not start"
+                );
+                self.show_failed(&reason, None);
             }
         }
         Ok(())
@@ -196,7 +201,7 @@ impl Supervisor {
             self.abandon_candidate(None).await?;
             let reason = known.reason.as_deref().unwrap_or_default();
             tracing::warn!(plugin = self.name, version = digest, reason, "this version has failed before");
-            self.show_failed(&digest, reason, None);
+            self.show_failed(reason, None);
             return Ok(());
         }
         self.abandon_candidate(Some(&digest)).await?;
@@ -205,7 +210,7 @@ impl Supervisor {
         }
         self.view.update(|view| {
             view.failed = None;
-            view.candidate = Some(CandidateView { digest: digest.clone(), version: None });
+            view.candidate = Some(CandidateView::Loading);
         });
         let settings = match settings {
             Ok(settings) => settings,
@@ -260,7 +265,9 @@ impl Supervisor {
         run.stop().await;
         let parsed = Settings::parse(settings).unwrap_or_default();
         let loaded = match self.context.store.component(&record.component) {
-            Ok(wasm) => self.context.host.load(&self.name, &wasm, &parsed).await.map_err(|error| error.to_string()),
+            Ok(wasm) => {
+                self.context.host.load(&self.name, &wasm, &parsed).await.map_err(|error| error.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         match loaded {
@@ -270,7 +277,11 @@ impl Supervisor {
                 self.serve(Arc::new(Version::new(&self.name, digest, plugin, state)));
             }
             Err(reason) => {
-                tracing::error!(plugin = self.name, reason, "the new settings do not work; the old ones stay");
+                tracing::error!(
+                    plugin = self.name,
+                    reason,
+                    "the new settings do not work; the old ones stay"
+                );
                 self.serve(old);
             }
         }
@@ -285,7 +296,8 @@ impl Supervisor {
             (News::Loaded(Err(reason)), _) => self.fail(&digest, &reason, None, None),
             (News::CaughtUp, Stage::Replaying(replaying)) => self.take_over(replaying).await,
             (News::Halted(halt), Stage::Replaying(replaying)) => {
-                let (replay, output) = (replaying.replay(), replaying.run.version().plugin().output().clone());
+                let (replay, output) =
+                    (replaying.replay(), replaying.run.version().plugin().output().clone());
                 replaying.run.stop().await;
                 self.fail(&digest, &halt.to_string(), Some(replay), Some(output))
             }
@@ -303,7 +315,7 @@ impl Supervisor {
         let version = Arc::new(Version::new(&self.name, digest, plugin, state));
         let run = self.start(Arc::clone(&version), false);
         self.view.update(|view| {
-            view.candidate = Some(CandidateView { digest: digest.to_owned(), version: Some(version) });
+            view.candidate = Some(CandidateView::Replaying(version));
         });
         let stage = Stage::Replaying(Replaying::new(run));
         self.candidate = Some(Candidate { digest: digest.to_owned(), stage });
@@ -372,13 +384,13 @@ impl Supervisor {
         tracing::error!(plugin = self.name, version = digest, reason, "failed");
         self.context.catalog.fail(&self.name, digest, reason, clock::now(), replay)?;
         self.view.update(|view| view.candidate = None);
-        self.show_failed(digest, reason, output);
+        self.show_failed(reason, output);
         self.context.store.drop_state(&self.name, digest);
         Ok(())
     }
 
-    fn show_failed(&self, digest: &str, reason: &str, output: Option<Output>) {
-        let failed = FailedView { digest: digest.to_owned(), reason: reason.to_owned(), output };
+    fn show_failed(&self, reason: &str, output: Option<Output>) {
+        let failed = FailedView { reason: reason.to_owned(), output };
         self.view.update(|view| view.failed = Some(failed));
     }
 

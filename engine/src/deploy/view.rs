@@ -24,17 +24,28 @@ pub(super) struct ViewState {
     pub(super) unreadable: Option<String>,
 }
 
-/// A candidate; without a version while it is being compiled.
+/// A candidate.
 #[derive(Clone)]
-pub(super) struct CandidateView {
-    pub(super) digest: String,
-    pub(super) version: Option<Arc<Version>>,
+pub(super) enum CandidateView {
+    /// It is being checked and compiled.
+    Loading,
+    /// It folds history.
+    Replaying(Arc<Version>),
+}
+
+impl CandidateView {
+    /// The version, once it is loaded.
+    pub(super) fn version(&self) -> Option<&Arc<Version>> {
+        match self {
+            Self::Loading => None,
+            Self::Replaying(version) => Some(version),
+        }
+    }
 }
 
 /// A version that failed.
 #[derive(Clone)]
 pub(super) struct FailedView {
-    pub(super) digest: String,
     pub(super) reason: String,
     /// What it said last, where it got so far.
     pub(super) output: Option<Output>,
@@ -57,7 +68,7 @@ impl View {
             return Ok(live);
         }
         if let Some(candidate) = view.candidate {
-            let position = candidate.version.map_or(0, |version| version.state().checkpoint().position);
+            let position = candidate.version().map_or(0, |version| version.state().checkpoint().position);
             return Err(NotServed::Replaying { name, position, head });
         }
         match (view.retired, view.failed, view.unreadable) {

@@ -19,7 +19,8 @@ impl Block {
         if whole && chosen.len() == self.len() {
             return self.clone();
         }
-        let used: usize = chosen.iter().map(|head| spans(head).map(|span| span.length as usize).sum::<usize>()).sum();
+        let used: usize =
+            chosen.iter().map(|head| spans(head).map(|span| span.length as usize).sum::<usize>()).sum();
         let extent = extent(&chosen);
         if used * 2 < extent.len() {
             return copied_together(self, &chosen);

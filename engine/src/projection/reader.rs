@@ -16,12 +16,13 @@ impl StateReader for SnapshotReader {
     fn scan(
         &self,
         table: u32,
-        start: Option<Vec<u8>>,
-        end: Option<Vec<u8>>,
+        start: Option<&[u8]>,
+        end: Option<&[u8]>,
         reverse: bool,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
-        let range = KeyRange { start, end, reverse, limit };
+        let range =
+            KeyRange { start: start.map(<[u8]>::to_vec), end: end.map(<[u8]>::to_vec), reverse, limit };
         self.0.scan(table, &range).map_err(|error| error.to_string())
     }
 

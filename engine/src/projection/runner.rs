@@ -114,12 +114,17 @@ fn host(error: impl std::fmt::Display) -> StepError {
 }
 
 impl Runner {
-    fn new(version: Arc<Version>, log: Arc<dyn EventLog>, class: Arc<Class>, stop: watch::Receiver<bool>) -> Self {
+    fn new(
+        version: Arc<Version>,
+        log: Arc<dyn EventLog>,
+        class: Arc<Class>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let description = version.plugin().description();
         let policies = &version.plugin().settings().policies;
         Self {
             types: description.events.as_ref().map(|types| types.iter().cloned().collect()),
-            on_failure: policies.on_failure.or(description.on_failure).unwrap_or_default(),
+            on_failure: version.plugin().on_failure(),
             commit: CommitPolicy::new(policies),
             most_call_events: policies.block_events.max(1),
             call_events: FIRST_CALL.min(policies.block_events.max(1)),
@@ -189,6 +194,8 @@ impl Runner {
     /// Waits for the head to move or a stop; makes commits durable meanwhile.
     async fn wait(&mut self) -> Result<(), Halt> {
         let mut head = self.log.follow();
+        let mut stop = self.stop.clone();
+        let position = self.position;
         let idle_at = Instant::now() + IDLE;
         loop {
             let durable_at = self.commit.durable_due().map(Instant::from_std);
@@ -198,10 +205,10 @@ impl Runner {
                 (None, None) => None,
             };
             tokio::select! {
-                moved = head.wait_for(|head| *head > self.position) => {
+                moved = head.wait_for(|head| *head > position) => {
                     return moved.map(drop).map_err(|_| Halt { event: None, reason: "the event log is closed".into() });
                 }
-                _ = self.stop.wait_for(|stop| *stop) => return Ok(()),
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
                 () = sleep_until(timer) => match durable_at {
                     Some(_) => self.save(Durability::Durable)?,
                     None => self.instance = None,
@@ -301,14 +308,9 @@ impl Runner {
         }
         let first = self.checkpoint() + 1;
         let changes = match &mut self.instance {
-            Some(instance) if self.uncommitted > 0 => {
-                Some(instance.flush().await.map_err(|error| StepError::Guest {
-                    first,
-                    last: self.position,
-                    named: None,
-                    reason: error.to_string(),
-                })?)
-            }
+            Some(instance) if self.uncommitted > 0 => Some(instance.flush().await.map_err(|error| {
+                StepError::Guest { first, last: self.position, named: None, reason: error.to_string() }
+            })?),
             _ => None,
         };
         let state = self.version.state();
@@ -359,7 +361,13 @@ impl Runner {
         self.last_failure.clone_from(&reason);
         match Suspect::after_failure(first, last, named, isolated) {
             Finding::Among(suspect) => {
-                tracing::debug!(plugin = self.version.name(), first, last, reason, "looking for the event at fault");
+                tracing::debug!(
+                    plugin = self.version.name(),
+                    first,
+                    last,
+                    reason,
+                    "looking for the event at fault"
+                );
                 self.suspect = Some(suspect);
                 Ok(())
             }
@@ -372,7 +380,8 @@ impl Runner {
 
     /// The policy for an event that cannot be folded.
     fn give_up_on(&mut self, position: Position, reason: String) -> Result<(), Halt> {
-        let block = self.log.block(position).map_err(|error| Halt { event: None, reason: error.to_string() })?;
+        let block =
+            self.log.block(position).map_err(|error| Halt { event: None, reason: error.to_string() })?;
         let event = block.and_then(|block| {
             let head = block.heads[(position - block.first()) as usize];
             Some(block.event(&head))
@@ -397,7 +406,12 @@ impl Runner {
         self.call_events = FIRST_CALL.min(self.most_call_events);
         self.unexplained += 1;
         let reason = &self.last_failure;
-        tracing::warn!(plugin = self.version.name(), position = self.position, reason, "passed at the second try");
+        tracing::warn!(
+            plugin = self.version.name(),
+            position = self.position,
+            reason,
+            "passed at the second try"
+        );
         match self.unexplained < UNEXPLAINED_FAILURES {
             true => Ok(()),
             false => Err(StepError::Halt(Halt {

@@ -72,8 +72,7 @@ impl Scheduler {
     /// Outside a tokio runtime.
     pub fn new(replay_threads: usize) -> std::io::Result<Self> {
         let replay_threads = replay_threads.max(1);
-        let shared =
-            Arc::new(Shared { queues: Mutex::default(), work: Condvar::new(), replay_threads });
+        let shared = Arc::new(Shared { queues: Mutex::default(), work: Condvar::new(), replay_threads });
         let runtime = tokio::runtime::Handle::current();
         let mut scheduler = Self { shared, threads: Vec::new() };
         for index in 0..=replay_threads {

@@ -56,12 +56,6 @@ impl Suspect {
     pub(super) fn passed(&self, position: Position) -> bool {
         position >= self.last
     }
-
-    /// Whether a call that begins at `next` tests suspects (and does not just
-    /// lead up to them).
-    pub(super) fn tests(&self, next: Position) -> bool {
-        next >= self.first
-    }
 }
 
 #[cfg(test)]
@@ -85,7 +79,7 @@ mod tests {
                     suspect = suspect.filter(|suspect| !suspect.passed(end));
                     continue;
                 }
-                let isolated = suspect.is_some_and(|suspect| suspect.tests(next));
+                let isolated = suspect.is_some();
                 match Suspect::after_failure(next, end, names.then_some(culprit), isolated) {
                     Finding::Event(position) => break position,
                     Finding::Among(among) => suspect = Some(among),

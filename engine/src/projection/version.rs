@@ -124,7 +124,8 @@ impl Version {
     }
 
     pub(super) fn set_position(&self, position: Position) {
-        self.progress.send_if_modified(|progress| std::mem::replace(&mut progress.position, position) != position);
+        self.progress
+            .send_if_modified(|progress| std::mem::replace(&mut progress.position, position) != position);
     }
 
     pub(super) fn set_phase(&self, phase: Phase) {

@@ -4,18 +4,24 @@
 //!   page at a time, or one of them.
 //! - `key.rs`: what a path or a parameter means by a key.
 //! - `cursor.rs`: where a page goes on.
+//! - [`call`] (`call.rs`): the queries that a plug-in's author wrote.
+//! - [`wait`] (`wait.rs`): waiting for a position, to read your own writes.
 //! - [`QueryError`] (`error.rs`).
 //!
 //! Everything is read from one snapshot, so an answer is of one position, which
 //! it names. Not here: how it travels (`http`), and how keys and values are
 //! encoded (`state::key`, `state::value`).
 
+mod call;
 mod cursor;
 mod error;
 mod key;
 mod table;
 #[cfg(test)]
 mod tests;
+mod wait;
 
+pub use call::{Answer, AskError, call};
 pub use error::QueryError;
 pub use table::{DEFAULT_LIMIT, MAX_LIMIT, Row, TablePage, TableRead, read_key, read_table};
+pub use wait::{WaitError, wait};
