@@ -72,7 +72,10 @@ impl Envelope {
         for (name, value) in &self.extensions {
             check_name(name)?;
             if name == "dataschema" && !matches!(value, Attribute::String(uri) if !uri.is_empty()) {
-                return Err(EnvelopeError::attribute("dataschema", "must be a URI; leave it out if there is none"));
+                return Err(EnvelopeError::attribute(
+                    "dataschema",
+                    "must be a URI; leave it out if there is none",
+                ));
             }
         }
         Ok(())
@@ -83,13 +86,21 @@ impl Envelope {
 pub(super) fn check_name(name: &str) -> Result<(), EnvelopeError> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     if RESERVED.contains(&name) {
-        return Err(EnvelopeError::attribute(name, "can't be an extension, its name has a meaning of its own"));
+        return Err(EnvelopeError::attribute(
+            name,
+            "can't be an extension, its name has a meaning of its own",
+        ));
     }
     if name.is_empty() || !name.bytes().all(plain) {
-        let suggestion: String =
-            name.chars().map(|c| c.to_ascii_lowercase()).filter(|c| c.is_ascii() && plain(*c as u8)).collect();
+        let suggestion: String = name
+            .chars()
+            .map(|c| c.to_ascii_lowercase())
+            .filter(|c| c.is_ascii() && plain(*c as u8))
+            .collect();
         let reason = match suggestion.is_empty() || RESERVED.contains(&suggestion.as_str()) {
-            true => "has a name that CloudEvents does not allow: use lower-case letters and digits".to_owned(),
+            true => {
+                "has a name that CloudEvents does not allow: use lower-case letters and digits".to_owned()
+            }
             false => format!(
                 "has a name that CloudEvents does not allow: use lower-case letters and digits, as in \"{suggestion}\""
             ),

@@ -57,7 +57,11 @@ struct Raw<'a> {
 
 impl<'a> Raw<'a> {
     /// Takes one member. The outer error is the JSON's, the inner one ours.
-    fn member<A: MapAccess<'a>>(&mut self, name: &str, map: &mut A) -> Result<Result<(), EnvelopeError>, A::Error> {
+    fn member<A: MapAccess<'a>>(
+        &mut self,
+        name: &str,
+        map: &mut A,
+    ) -> Result<Result<(), EnvelopeError>, A::Error> {
         match name {
             "data" => {
                 self.data = Some(map.next_value()?);
@@ -124,7 +128,10 @@ impl<'a> Raw<'a> {
         }
         let (data, content_type) = match (self.data, self.data_base64) {
             (Some(_), Some(_)) => {
-                return Err(EnvelopeError::attribute("data_base64", "stands beside \"data\"; leave out one of them"));
+                return Err(EnvelopeError::attribute(
+                    "data_base64",
+                    "stands beside \"data\"; leave out one of them",
+                ));
             }
             (None, None) => (Bytes::new(), String::new()),
             (data, base64) => {
@@ -162,8 +169,8 @@ fn payload(data: &RawValue, json: bool) -> Result<Bytes, EnvelopeError> {
     if json || !raw.starts_with('"') {
         return Ok(Bytes::copy_from_slice(raw.as_bytes()));
     }
-    let text: String =
-        serde_json::from_str(raw).map_err(|error| EnvelopeError::attribute("data", format!("is no text: {error}")))?;
+    let text: String = serde_json::from_str(raw)
+        .map_err(|error| EnvelopeError::attribute("data", format!("is no text: {error}")))?;
     Ok(text.into())
 }
 

@@ -38,7 +38,8 @@ fn reads_every_attribute() {
     assert_eq!(envelope.content_type, "application/json");
     assert_eq!(&envelope.data[..], br#"{ "a" : [1, 2.50] }"#);
     assert_eq!(envelope.tags, ["email:a@b.c", "b"]);
-    let extensions: Vec<_> = envelope.extensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let extensions: Vec<_> =
+        envelope.extensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(extensions, ["correlationid=c", "dataschema=urn:x", "retries=3", "sampled=true"]);
 }
 
@@ -52,7 +53,10 @@ fn reads_payloads_by_media_type() {
     assert_eq!(data(r#""data":"text""#), pair("application/json", r#""text""#));
     assert_eq!(data(r#""data":null"#), pair("application/json", "null"));
     assert_eq!(data(r#""datacontenttype":"text/plain","data":"a\nb""#), pair("text/plain", "a\nb"));
-    assert_eq!(data(r#""data":"a","datacontenttype":"application/X+JSON""#), pair("application/X+JSON", r#""a""#));
+    assert_eq!(
+        data(r#""data":"a","datacontenttype":"application/X+JSON""#),
+        pair("application/X+JSON", r#""a""#)
+    );
     assert_eq!(data(r#""data_base64":"YWJj","datacontenttype":"image/png""#), pair("image/png", "abc"));
     assert_eq!(data(r#""datacontenttype":"text/plain""#), pair("", ""));
     assert_eq!(read(&MINIMAL.replace('}', r#","tags":" a , b,c"}"#)).tags, ["a", "b", "c"]);
@@ -60,12 +64,20 @@ fn reads_payloads_by_media_type() {
 
 #[test]
 fn refuses_with_the_attribute_and_what_to_do() {
-    refused("[]", expect!["not a CloudEvent in JSON: invalid type: sequence, expected a JSON object at line 1 column 0"]);
+    refused(
+        "[]",
+        expect![
+            "not a CloudEvent in JSON: invalid type: sequence, expected a JSON object at line 1 column 0"
+        ],
+    );
     refused(
         r#"{"specversion":"1.0","id":"1""#,
         expect!["not a CloudEvent in JSON: EOF while parsing an object at line 1 column 29"],
     );
-    refused(r#"{"id":"1"}"#, expect![[r#"attribute "specversion" is missing or empty; CloudEvents requires it"#]]);
+    refused(
+        r#"{"id":"1"}"#,
+        expect![[r#"attribute "specversion" is missing or empty; CloudEvents requires it"#]],
+    );
     refused(
         &MINIMAL.replace("1.0", "0.3"),
         expect![[r#"attribute "specversion" is "0.3"; this program reads CloudEvents "1.0""#]],
@@ -90,7 +102,10 @@ fn refuses_with_the_attribute_and_what_to_do() {
         &with(r#""time":"yesterday""#),
         expect![[r#"attribute "time" is "yesterday", not a time as in "2026-03-31T12:00:00Z" (RFC 3339): "#]],
     );
-    refused(&with(r#""tags":["a,b"]"#), expect![[r#"attribute "tags" holds the tag "a,b" with a comma, which separates tags"#]]);
+    refused(
+        &with(r#""tags":["a,b"]"#),
+        expect![[r#"attribute "tags" holds the tag "a,b" with a comma, which separates tags"#]],
+    );
     refused(&with(r#""tags":"a,,b""#), expect![[r#"attribute "tags" holds an empty tag; leave it out"#]]);
     refused(
         &with(r#""data":1,"data_base64":"""#),
@@ -100,7 +115,8 @@ fn refuses_with_the_attribute_and_what_to_do() {
 
 #[test]
 fn writes_one_line() {
-    let mut envelope = read(&MINIMAL.replace('}', ",\"data\":{\n  \"a\": \"b\\nc\"\n},\"tags\":[\"a\",\"b\"]}"));
+    let mut envelope =
+        read(&MINIMAL.replace('}', ",\"data\":{\n  \"a\": \"b\\nc\"\n},\"tags\":[\"a\",\"b\"]}"));
     expect![[
         r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","position":7,"recorded":"1970-01-01T00:00:01.5Z","version":3,"tags":"a,b","datacontenttype":"application/json","data":{   "a": "b\nc" }}"#
     ]]
@@ -125,23 +141,26 @@ pub(crate) fn envelopes() -> impl Strategy<Value = Envelope> {
         any::<i64>().prop_map(Attribute::Integer),
         any::<String>().prop_map(Attribute::String),
     ];
-    let times = prop::option::of((-1_000_000_000_000_000..4_000_000_000_000_000i64).prop_map(Timestamp::from_micros));
+    let times =
+        prop::option::of((-1_000_000_000_000_000..4_000_000_000_000_000i64).prop_map(Timestamp::from_micros));
     (
         (text, text, text, prop::option::of(text), times),
         payload,
         prop::collection::vec("[!-+a-z:@é]{1,8}", 0..3),
         prop::collection::btree_map("x[a-z0-9]{0,8}", attribute, 0..3),
     )
-        .prop_map(|((id, source, event_type, subject, time), (content_type, data), tags, extensions)| Envelope {
-            id,
-            source,
-            event_type,
-            subject,
-            time,
-            content_type,
-            data: data.into(),
-            tags,
-            extensions: extensions.into_iter().collect::<BTreeMap<_, _>>(),
+        .prop_map(|((id, source, event_type, subject, time), (content_type, data), tags, extensions)| {
+            Envelope {
+                id,
+                source,
+                event_type,
+                subject,
+                time,
+                content_type,
+                data: data.into(),
+                tags,
+                extensions: extensions.into_iter().collect::<BTreeMap<_, _>>(),
+            }
         })
 }
 

@@ -1,0 +1,1 @@
+//! Tests of the logs against a plain model.
