@@ -10,7 +10,9 @@ use expect_test::expect;
 
 fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_projectionist"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PROJECTIONIST_")) {
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PROJECTIONIST_"))
+    {
         command.env_remove(name);
     }
     command.current_dir(folder).args(arguments);
@@ -74,7 +76,9 @@ fn settings_come_from_file_environment_and_flags() {
     fs::write(folder.path().join("projectionist.toml"), "data = \"from-file\"").unwrap();
     assert!(failed(folder.path(), &["status"]).1.contains("data folder from-file"));
     let from_environment = |arguments: &[&str]| {
-        told(program(folder.path(), arguments).env("PROJECTIONIST_DATA", "from-environment").output().unwrap())
+        told(
+            program(folder.path(), arguments).env("PROJECTIONIST_DATA", "from-environment").output().unwrap(),
+        )
     };
     assert!(from_environment(&["status"]).1.contains("data folder from-environment"));
     assert!(from_environment(&["status", "--data", "from-flag"]).1.contains("data folder from-flag"));

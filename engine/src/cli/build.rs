@@ -137,10 +137,12 @@ impl Build {
         let mut cargo = command.stdout(Stdio::piped()).spawn().map_err(|error| no_cargo(&error))?;
         let mut components = Vec::new();
         for line in cargo.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
-            let Ok(Message::CompilerArtifact { manifest_path, filenames }) = serde_json::from_str(&line?) else {
+            let Ok(Message::CompilerArtifact { manifest_path, filenames }) = serde_json::from_str(&line?)
+            else {
                 continue;
             };
-            for path in filenames.into_iter().filter(|path| path.extension().is_some_and(|end| end == "wasm")) {
+            for path in filenames.into_iter().filter(|path| path.extension().is_some_and(|end| end == "wasm"))
+            {
                 components.push(Component { package: package_name(&manifest_path)?, path });
             }
         }
@@ -190,7 +192,10 @@ fn ensure_target(manifest: Option<&Path>) -> Result<()> {
     // The folder decides about the toolchain (rust-toolchain.toml).
     let folder = manifest.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    let rustc = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).current_dir(folder).output();
+    let rustc = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .current_dir(folder)
+        .output();
     let installed = rustc.is_ok_and(|output| {
         output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
     });
@@ -198,7 +203,11 @@ fn ensure_target(manifest: Option<&Path>) -> Result<()> {
         return Ok(());
     }
     note(format!("adding the target {TARGET} to the Rust toolchain"));
-    let added = Command::new("rustup").args(["target", "add", TARGET]).current_dir(folder).stdout(Stdio::null()).status();
+    let added = Command::new("rustup")
+        .args(["target", "add", TARGET])
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .status();
     match added {
         Ok(status) if status.success() => Ok(()),
         _ => {

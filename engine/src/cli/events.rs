@@ -59,7 +59,8 @@ impl Filter {
         let (from, to) = (self.from.unwrap_or(1).max(1), self.to.unwrap_or(Position::MAX));
         if from > to {
             let message = format!("--from {from} lies behind --to {to}");
-            return Err(Failure::new(Exit::Usage, message).hint("a range goes from the smaller position to the larger"));
+            return Err(Failure::new(Exit::Usage, message)
+                .hint("a range goes from the smaller position to the larger"));
         }
         Ok(Selection {
             from,
@@ -76,7 +77,8 @@ impl Filter {
 /// Runs the command.
 pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let output = &mut context.output;
-    let limit = args.limit.unwrap_or(if args.follow || output.is_json() { usize::MAX } else { DEFAULT_LIMIT });
+    let limit =
+        args.limit.unwrap_or(if args.follow || output.is_json() { usize::MAX } else { DEFAULT_LIMIT });
     let mut selection = args.filter.selection(limit)?;
     if args.follow {
         let log = Log::Server(args.place.required_server(&context.settings)?);
@@ -92,7 +94,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let mut lines: Vec<Vec<u8>> = Vec::new();
     if output.is_json() && !last_ones {
         log.read(&selection, false, |line| Ok(output.line(String::from_utf8_lossy(line))?)).await?;
-        return log.close().await;
+        return Ok(());
     }
     log.read(&selection, false, |line| {
         lines.push(line.to_owned());
@@ -106,7 +108,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
         true => lines.iter().try_for_each(|line| output.line(String::from_utf8_lossy(line)))?,
         false => output.table(&table(&lines)?)?,
     }
-    log.close().await
+    Ok(())
 }
 
 fn table(lines: &[Vec<u8>]) -> Result<Table> {
@@ -124,7 +126,8 @@ fn show_now(line: &[u8], output: &mut Output) -> Result<()> {
         true => output.line(String::from_utf8_lossy(line))?,
         false => {
             let [position, time, event_type, subject, data] = cells(&serde_json::from_slice(line)?);
-            output.line(text::printable(&format!("{position:>9}  {time}  {event_type}  {subject}  {data}")))?;
+            output
+                .line(text::printable(&format!("{position:>9}  {time}  {event_type}  {subject}  {data}")))?;
         }
     }
     Ok(output.flush()?)

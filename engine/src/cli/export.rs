@@ -55,13 +55,14 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     })
     .await?;
     writer.finish()?.keep(&args.file)?;
-    log.close().await?;
     let elapsed = started.elapsed();
     let told = format!("{} written in {}", text::count(events, "event"), text::duration(elapsed));
     match (to_stdout, context.output.is_json()) {
         (true, _) => note(told),
         (false, true) => {
-            context.output.json(&json!({"events": events, "file": args.file, "seconds": elapsed.as_secs_f64()}))?;
+            context
+                .output
+                .json(&json!({"events": events, "file": args.file, "seconds": elapsed.as_secs_f64()}))?;
         }
         (false, false) => context.output.line(told)?,
     }
@@ -87,7 +88,8 @@ impl<'a> Sink<'a> {
             return Ok(Self::Special(BufWriter::new(file)));
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::Builder::new().prefix(".exporting-").tempfile_in(folder).with_context(context)?;
+        let file =
+            tempfile::Builder::new().prefix(".exporting-").tempfile_in(folder).with_context(context)?;
         Ok(Self::File(BufWriter::with_capacity(1 << 20, file)))
     }
 

@@ -123,9 +123,10 @@ async fn rows(args: Args, client: &Client, context: &mut Context) -> Result<()> 
         more = cursor.is_some();
         match output.is_json() {
             // A line a row, so that a large table is no large document.
-            true => page.rows.iter().try_for_each(|row| {
-                output.json(&serde_json::json!({"key": row.key, "value": row.value}))
-            })?,
+            true => page
+                .rows
+                .iter()
+                .try_for_each(|row| output.json(&serde_json::json!({"key": row.key, "value": row.value})))?,
             false => {}
         }
         rows.extend(page.rows);

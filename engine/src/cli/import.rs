@@ -67,8 +67,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
         }
         Err(error) => Err(error),
     };
-    let closed = log.close().await;
-    imported.and(told).and(closed)
+    imported.and(told)
 }
 
 async fn import(log: &Log, mut batches: Batches, summary: &mut Summary) -> Result<()> {

@@ -23,7 +23,6 @@ pub mod new;
 pub mod purge;
 pub mod query;
 pub mod run;
-pub mod serve;
 pub mod settings;
 pub mod status;
 pub mod support;
@@ -62,7 +61,6 @@ pub struct Common {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the engine: follow the log, fold it through the plug-ins, answer over HTTP
-    Serve(serve::Args),
     /// Append events from files or standard input; can be repeated safely
     Import(import::Args),
     /// Write events to a file or standard output, one JSON document a line
@@ -99,7 +97,8 @@ pub struct Context {
 pub fn main() -> ExitCode {
     // A panic is a fault of ours. Say so in a line; the location is for the report.
     std::panic::set_hook(Box::new(|panic| {
-        let location = panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
+        let location =
+            panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
         let message = panic.payload_as_str().unwrap_or("no message");
         support::output::note(format!("internal error{location}: {message}; please report it"));
     }));
@@ -120,7 +119,7 @@ pub fn main() -> ExitCode {
 impl Cli {
     async fn run(self) -> anyhow::Result<()> {
         let settings = Settings::load(self.common.config.as_deref())?;
-        let long_running = matches!(self.command, Command::Serve(_));
+        let long_running = false;
         self.common.logging.start(&settings, long_running)?;
         let mut context = Context { settings, output: Output::standard(self.common.json) };
         let result = self.command.run(&mut context).await;
@@ -132,7 +131,6 @@ impl Cli {
 impl Command {
     async fn run(self, context: &mut Context) -> anyhow::Result<()> {
         match self {
-            Self::Serve(args) => serve::run(args, context).await,
             Self::Import(args) => import::run(args, context).await,
             Self::Export(args) => export::run(args, context).await,
             Self::Events(args) => events::run(args, context).await,

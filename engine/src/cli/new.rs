@@ -101,7 +101,8 @@ fn check_name(name: &str) -> Result<(), Failure> {
         Err(Failure::new(Exit::Usage, format!("\"{name}\" cannot be a plug-in's name: {reason}"))
             .hint("use lower-case letters, digits and hyphens, like order-totals"))
     };
-    const RESERVED: [&str; 9] = ["test", "core", "std", "alloc", "proc-macro", "build", "deps", "examples", "serde"];
+    const RESERVED: [&str; 9] =
+        ["test", "core", "std", "alloc", "proc-macro", "build", "deps", "examples", "serde"];
     match name {
         "" => wrong("it is empty"),
         _ if name.len() > 64 => wrong("it is longer than 64 characters"),
@@ -157,12 +158,17 @@ fn sdk_dependency(given: Option<&Path>) -> Result<String, Failure> {
 /// around it whose members it would be among.
 fn workspace_of(folder: &Path) -> Option<PathBuf> {
     folder.ancestors().skip(1).find_map(|root| {
-        let manifest: toml::Table = toml::from_str(&fs::read_to_string(root.join("Cargo.toml")).ok()?).ok()?;
+        let manifest: toml::Table =
+            toml::from_str(&fs::read_to_string(root.join("Cargo.toml")).ok()?).ok()?;
         let workspace = manifest.get("workspace")?;
         let relative = folder.strip_prefix(root).ok()?;
         let listed = |list: &str| {
             let patterns = workspace.get(list).and_then(toml::Value::as_array);
-            patterns.into_iter().flatten().filter_map(toml::Value::as_str).any(|pattern| covers(pattern, relative))
+            patterns
+                .into_iter()
+                .flatten()
+                .filter_map(toml::Value::as_str)
+                .any(|pattern| covers(pattern, relative))
         };
         // The nearest workspace decides, as it does for cargo.
         Some((listed("members") && !listed("exclude")).then(|| root.to_owned()))
@@ -193,7 +199,20 @@ mod tests {
         for name in ["balances", "order-totals", "a1", "top-10"] {
             assert!(check_name(name).is_ok(), "{name}");
         }
-        for name in ["", "Balances", "1st", "a_b", "a b", "-a", "a-", "a--b", "match", "test", "projectionist-sdk", "é"] {
+        for name in [
+            "",
+            "Balances",
+            "1st",
+            "a_b",
+            "a b",
+            "-a",
+            "a-",
+            "a--b",
+            "match",
+            "test",
+            "projectionist-sdk",
+            "é",
+        ] {
             let failure = check_name(name).unwrap_err();
             assert_eq!(failure.exit, Exit::Usage, "{name}");
         }

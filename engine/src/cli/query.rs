@@ -57,7 +57,8 @@ pub(crate) fn parameter(text: &str) -> Result<(String, String), String> {
 }
 
 fn object(json: &str) -> Result<Value, Failure> {
-    let wrong = |reason: String| Failure::new(Exit::Usage, format!("--arguments takes a JSON object: {reason}"));
+    let wrong =
+        |reason: String| Failure::new(Exit::Usage, format!("--arguments takes a JSON object: {reason}"));
     match serde_json::from_str(json) {
         Ok(object @ Value::Object(_)) => Ok(object),
         Ok(_) => Err(wrong("this is JSON, but no object".into())),

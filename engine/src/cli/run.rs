@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     clock,
-    log::{Append, Condition, EventLog, LogSettings, MemoryLog},
+    log::{Append, Condition, EventLog, LogSettings, memory::MemoryLog},
     plugin::{Host, HostSettings, Plugin, Settings, version_digest},
     projection::{self, Version},
     query::{self, MAX_LIMIT, Row, TableRead},
@@ -142,7 +142,8 @@ struct Question {
 
 impl Question {
     fn read(words: &[String]) -> Result<Self, Failure> {
-        let (name, parameters) = words.split_first().map(|(name, rest)| (name.clone(), rest)).unwrap_or_default();
+        let (name, parameters) =
+            words.split_first().map(|(name, rest)| (name.clone(), rest)).unwrap_or_default();
         let parameters = parameters.iter().map(|word| parameter(word)).collect::<Result<_, _>>();
         let parameters = parameters.map_err(|reason| {
             Failure::new(Exit::Usage, format!("a parameter of the query {name} cannot be read: {reason}"))
@@ -164,12 +165,15 @@ impl Done {
         let Some(query) = queries.iter().find(|query| query.name == question.name) else {
             let names: Vec<_> = queries.iter().map(|query| query.name.as_str()).collect();
             let message = format!("{} answers no query {}", self.version.name(), question.name);
-            return Err(Failure::new(Exit::NotFound, message).hint(format!("it has: {}", names.join(", "))).into());
+            return Err(Failure::new(Exit::NotFound, message)
+                .hint(format!("it has: {}", names.join(", ")))
+                .into());
         };
         let arguments = arguments(&query.parameters, question.parameters);
         let answer = query::call(&self.version, &question.name, arguments).await;
         let answer = answer.map_err(|error| Failure::new(Exit::Input, error.to_string()))?;
-        let answer: Value = serde_json::from_slice(&answer.body).context("the plug-in's answer is no JSON")?;
+        let answer: Value =
+            serde_json::from_slice(&answer.body).context("the plug-in's answer is no JSON")?;
         if output.is_json() {
             return self.tell_json("answer", answer, output);
         }
@@ -269,7 +273,8 @@ impl Done {
 fn arguments(schema: &Value, parameters: Vec<(String, String)>) -> Map<String, Value> {
     let typed = |name: &str, text: String| {
         let types = &schema["properties"][name]["type"];
-        let is_text = types == "string" || types.as_array().is_some_and(|types| types.contains(&"string".into()));
+        let is_text =
+            types == "string" || types.as_array().is_some_and(|types| types.contains(&"string".into()));
         match is_text {
             true => Value::String(text),
             false => serde_json::from_str(&text).unwrap_or(Value::String(text)),

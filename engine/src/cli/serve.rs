@@ -46,6 +46,15 @@ pub struct Args {
     /// How many replays may run at the same time [default: one a processor]
     #[arg(long, env = "PROJECTIONIST_REPLAY_THREADS", value_name = "NUMBER")]
     replay_threads: Option<usize>,
+    /// The largest event that is taken, in bytes [default: 1 MiB]
+    #[arg(long, env = "PROJECTIONIST_MAX_EVENT_BYTES", value_name = "BYTES")]
+    max_event_bytes: Option<usize>,
+    /// How many events may be appended at once [default: 10,000]
+    #[arg(long, env = "PROJECTIONIST_MAX_BATCH_EVENTS", value_name = "NUMBER")]
+    max_batch_events: Option<usize>,
+    /// How many bytes of events may be appended at once [default: 16 MiB]
+    #[arg(long, env = "PROJECTIONIST_MAX_BATCH_BYTES", value_name = "BYTES")]
+    max_batch_bytes: Option<usize>,
 }
 
 /// Runs the command.
@@ -54,6 +63,11 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let (data, plugins) = (settings.data(args.data), settings.plugins(args.plugins));
     let exposed = args.allow_unprotected_network || settings.allow_unprotected_network.unwrap_or(false);
     let mut engine_settings = EngineSettings::new(data.clone(), plugins.clone());
+    engine_settings.log = settings.log_settings();
+    let limits = &mut engine_settings.log;
+    limits.max_event_bytes = args.max_event_bytes.unwrap_or(limits.max_event_bytes);
+    limits.max_batch_events = args.max_batch_events.unwrap_or(limits.max_batch_events);
+    limits.max_batch_bytes = args.max_batch_bytes.unwrap_or(limits.max_batch_bytes);
     if let Some(threads) = args.replay_threads.or(settings.replay_threads) {
         engine_settings.replay_threads = threads.max(1);
     }
@@ -67,7 +81,9 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     claim.announce(&url)?;
     greet(&url, &data, &plugins, &engine, &mut context.output)?;
     let served = http::serve(listener, http::router(Arc::clone(&engine)), signal.received()).await;
-    engine.close().await;
+    engine.deployer.close().await;
+    // The log ends its writer; only then may another process take the folder.
+    drop(engine);
     drop(claim);
     tracing::info!("closed");
     served.context("the server has failed")

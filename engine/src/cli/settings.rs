@@ -16,6 +16,7 @@ use super::{
     exit::{Exit, Failure},
     logging::Format,
 };
+use crate::log::LogSettings;
 
 /// The settings file that is read if it is there.
 pub const FILE: &str = "projectionist.toml";
@@ -45,6 +46,12 @@ pub struct Settings {
     pub allow_unprotected_network: Option<bool>,
     /// How many replays may run at the same time.
     pub replay_threads: Option<usize>,
+    /// The largest event that is taken, in bytes.
+    pub max_event_bytes: Option<usize>,
+    /// How many events may be appended at once.
+    pub max_batch_events: Option<usize>,
+    /// How many bytes of events may be appended at once.
+    pub max_batch_bytes: Option<usize>,
     /// What to log.
     pub log: Option<String>,
     /// How to log.
@@ -59,7 +66,10 @@ impl Settings {
             (Err(error), None) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             (Err(error), _) => {
                 let path = path.unwrap_or(Path::new(FILE)).display();
-                return Err(Failure::new(Exit::Usage, format!("the settings file {path} cannot be read: {error}")));
+                return Err(Failure::new(
+                    Exit::Usage,
+                    format!("the settings file {path} cannot be read: {error}"),
+                ));
             }
         };
         let path = path.unwrap_or(Path::new(FILE));
@@ -92,6 +102,17 @@ impl Settings {
     /// The plug-ins folder, likewise.
     pub fn plugins(&self, given: Option<PathBuf>) -> PathBuf {
         given.or_else(|| self.plugins.clone()).unwrap_or_else(|| PLUGINS.into())
+    }
+
+    /// Limits of the log: the file, the defaults.
+    pub fn log_settings(&self) -> LogSettings {
+        let defaults = LogSettings::default();
+        LogSettings {
+            max_event_bytes: self.max_event_bytes.unwrap_or(defaults.max_event_bytes),
+            max_batch_events: self.max_batch_events.unwrap_or(defaults.max_batch_events),
+            max_batch_bytes: self.max_batch_bytes.unwrap_or(defaults.max_batch_bytes),
+            ..defaults
+        }
     }
 
     /// The address to listen on, likewise.
@@ -134,7 +155,7 @@ mod tests {
               |
             2 | plugin = "x"
               | ^^^^^^
-            unknown field `plugin`, expected one of `data`, `plugins`, `listen`, `url`, `allow-unprotected-network`, `replay-threads`, `log`, `log-format`
+            unknown field `plugin`, expected one of `data`, `plugins`, `listen`, `url`, `allow-unprotected-network`, `replay-threads`, `max-event-bytes`, `max-batch-events`, `max-batch-bytes`, `log`, `log-format`
         "#]]
         .assert_eq(&Settings::parse("data = \"x\"\nplugin = \"x\"").unwrap_err().to_string());
         let missing = Settings::load(Some(Path::new("/no/such/file.toml"))).unwrap_err();

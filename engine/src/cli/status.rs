@@ -105,7 +105,8 @@ fn is_behind(version: &VersionStatus) -> bool {
 fn versions_table(plugins: &[PluginStatus], rates: &HashMap<String, String>) -> Table {
     let mut table = Table::new(["name", "station", "health", "position", "lag", "events/s", "state digest"]);
     for plugin in plugins {
-        let running: Vec<_> = plugin.versions.iter().filter_map(|version| Some((version, version.state.as_ref()?))).collect();
+        let running: Vec<_> =
+            plugin.versions.iter().filter_map(|version| Some((version, version.state.as_ref()?))).collect();
         for (version, state) in &running {
             table.row([
                 plugin.name.clone(),
@@ -140,7 +141,12 @@ fn detail(plugin: &PluginStatus, output: &mut Output) -> Result<()> {
     output.table(&versions(&plugin.versions))?;
     for version in &plugin.versions {
         if let Some(reason) = &version.reason {
-            output.line(format!("  {} {}: {}", short(&version.digest), version.station, text::printable(reason)))?;
+            output.line(format!(
+                "  {} {}: {}",
+                short(&version.digest),
+                version.station,
+                text::printable(reason)
+            ))?;
         }
     }
     let live = plugin.versions.iter().find(|version| version.station == "live");
@@ -162,7 +168,15 @@ fn detail(plugin: &PluginStatus, output: &mut Output) -> Result<()> {
 
 fn versions(versions: &[VersionStatus]) -> Table {
     let mut table = Table::new([
-        "version", "station", "phase", "position", "events", "dead letters", "state digest", "on disk", "created",
+        "version",
+        "station",
+        "phase",
+        "position",
+        "events",
+        "dead letters",
+        "state digest",
+        "on disk",
+        "created",
     ]);
     for version in versions {
         let state = version.state.as_ref();
@@ -211,7 +225,8 @@ fn offers(state: &StateStatus, output: &mut Output) -> Result<()> {
 }
 
 fn deployments(deployments: &[DeploymentStatus]) -> Table {
-    let mut table = Table::new(["id", "when", "action", "version", "size", "outcome", "replay", "events", "reason"]);
+    let mut table =
+        Table::new(["id", "when", "action", "version", "size", "outcome", "replay", "events", "reason"]);
     for deployment in deployments {
         table.row([
             text::number(deployment.id),
@@ -220,7 +235,10 @@ fn deployments(deployments: &[DeploymentStatus]) -> Table {
             short(&deployment.digest).to_owned(),
             text::bytes(deployment.size),
             deployment.outcome.clone(),
-            deployment.replay_micros.map(|micros| text::duration(Duration::from_micros(micros))).unwrap_or_default(),
+            deployment
+                .replay_micros
+                .map(|micros| text::duration(Duration::from_micros(micros)))
+                .unwrap_or_default(),
             deployment.events.map(text::number).unwrap_or_default(),
             deployment.reason.clone().unwrap_or_default(),
         ]);
@@ -269,8 +287,16 @@ mod tests {
                 "head": 154_852, "lag": 0, "live": null, "versions": versions, "deployments": [], "output": [],
             })
         };
-        let live = version("aaaaaaaaaaaaaaaaaaaa", "live", state("live", 154_852, "0123456789abcdef0123456789abcdef"));
-        let next = version("bbbbbbbbbbbbbbbbbbbb", "candidate", state("catch-up", 77_000, "ffff456789abcdef0123456789abcdef"));
+        let live = version(
+            "aaaaaaaaaaaaaaaaaaaa",
+            "live",
+            state("live", 154_852, "0123456789abcdef0123456789abcdef"),
+        );
+        let next = version(
+            "bbbbbbbbbbbbbbbbbbbb",
+            "candidate",
+            state("catch-up", 77_000, "ffff456789abcdef0123456789abcdef"),
+        );
         let document = json!({"projections": [
             plugin("churn", "ok", Value::Null, json!([live, next])),
             plugin("broken", "failed", "it exports no projection".into(), json!([version("cc", "failed", Value::Null)])),

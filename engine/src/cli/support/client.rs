@@ -48,8 +48,11 @@ impl Place {
     pub fn required_server(&self, settings: &Settings) -> Result<Client, Failure> {
         self.server(settings)?.ok_or_else(|| {
             let folder = self.folder(settings);
-            Failure::new(Exit::Unreachable, format!("no server works on the data folder {}", folder.display()))
-                .hint("start one with `projectionist serve`, or name one with --url http://…")
+            Failure::new(
+                Exit::Unreachable,
+                format!("no server works on the data folder {}", folder.display()),
+            )
+            .hint("start one with `projectionist serve`, or name one with --url http://…")
         })
     }
 }
@@ -108,8 +111,9 @@ impl Client {
     pub async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
         let response = self.send(request).await?;
         let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
-        serde_json::from_slice(&body)
-            .with_context(|| format!("{} answers what this program does not understand; are both of one version?", self.url()))
+        serde_json::from_slice(&body).with_context(|| {
+            format!("{} answers what this program does not understand; are both of one version?", self.url())
+        })
     }
 
     /// The error for a connection that failed.
@@ -126,9 +130,12 @@ impl Client {
         let body = response.bytes().await.unwrap_or_default();
         match serde_json::from_slice::<Value>(&body) {
             Ok(document) if is_problem => Problem { status, document }.into(),
-            _ => Failure::new(Exit::Failed, format!("{} answers {status}, which no Projectionist would", self.url()))
-                .hint("is it the right URL?")
-                .into(),
+            _ => Failure::new(
+                Exit::Failed,
+                format!("{} answers {status}, which no Projectionist would", self.url()),
+            )
+            .hint("is it the right URL?")
+            .into(),
         }
     }
 }

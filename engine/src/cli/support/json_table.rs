@@ -26,7 +26,9 @@ pub fn rows(rows: &[(&Value, &Value)]) -> Table {
 /// indented JSON for everything else. Ends with a line break.
 pub fn show(value: &Value, widest: usize) -> String {
     match value {
-        Value::Array(elements) if !elements.is_empty() && (alike(elements) || elements.iter().all(is_scalar)) => {
+        Value::Array(elements)
+            if !elements.is_empty() && (alike(elements) || elements.iter().all(is_scalar)) =>
+        {
             let columns = Columns::of(elements.iter());
             let mut table = Table::new(columns.headings());
             for element in elements {

@@ -18,7 +18,7 @@ use crate::{
         settings::Settings,
     },
     event::{Position, cloudevents},
-    log::{Append, AppendError, Condition, EmbeddedLog, EventLog, Selection},
+    log::{Append, AppendError, Condition, EventLog, LogSettings, Selection, embedded::EmbeddedLog},
 };
 
 const LINES: &str = "application/x-ndjson";
@@ -57,11 +57,12 @@ impl Log {
         }
         let folder = place.folder(settings);
         if !create && !folder.is_dir() {
-            let failure = Failure::new(Exit::NotFound, format!("there is no data folder {}", folder.display()));
+            let failure =
+                Failure::new(Exit::NotFound, format!("there is no data folder {}", folder.display()));
             return Err(failure.hint("name the folder with --data, or a server with --url http://…").into());
         }
         let claim = Claim::take(&folder).await?;
-        Ok(Self::Folder { log: open_log(&folder).await?, _claim: claim })
+        Ok(Self::Folder { log: open_log(&folder, settings.log_settings()).await?, _claim: claim })
     }
 
     /// Whether appends need the lines as they were read.
@@ -106,7 +107,9 @@ impl Log {
                     Err(AppendError::Invalid { index, reason }) => {
                         Err(Failure::new(Exit::Input, format!("{}: {reason}", places.of(index))).into())
                     }
-                    Err(error) => Err(Failure::new(Exit::Input, format!("{}: {error}", places.range())).into()),
+                    Err(error) => {
+                        Err(Failure::new(Exit::Input, format!("{}: {error}", places.range())).into())
+                    }
                 }
             }
         }
@@ -143,23 +146,13 @@ impl Log {
             }
         }
     }
-
-    /// Ends the work on it in an orderly way.
-    pub async fn close(self) -> Result<()> {
-        match self {
-            Self::Server(_) => Ok(()),
-            Self::Folder { log, .. } => {
-                log.close().await;
-                Ok(())
-            }
-        }
-    }
 }
 
-async fn open_log(folder: &Path) -> Result<Arc<EmbeddedLog>> {
-    let path = folder.join("log.redb");
-    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(&path)).await?;
-    opened.with_context(|| format!("the event log in {} cannot be opened", folder.display()))
+/// Opens a folder's log, which may take a moment: the end of it is read.
+async fn open_log(folder: &Path, settings: LogSettings) -> Result<Arc<EmbeddedLog>> {
+    let path = folder.to_owned();
+    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(path, settings)).await?;
+    Ok(Arc::new(opened.with_context(|| format!("the event log in {} cannot be opened", folder.display()))?))
 }
 
 async fn read_server(
@@ -223,7 +216,8 @@ mod tests {
             limit: 3,
             ..Selection::default()
         };
-        let text: Vec<_> = parameters(&selection, true).iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let text: Vec<_> =
+            parameters(&selection, true).iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(text, ["from=5", "limit=3", "follow=true", "type=a", "type=b", "subject=s"]);
     }
 }

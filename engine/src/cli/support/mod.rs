@@ -11,8 +11,8 @@
 //! - `log.rs`: the log, behind a server or opened here.
 
 pub mod client;
-pub mod log;
 pub mod json_table;
+pub mod log;
 pub mod ndjson;
 pub mod output;
 pub mod presence;

@@ -136,7 +136,8 @@ impl Batches {
         let (sender, receiver) = mpsc::channel(WAITING);
         let reader = Reader { sender, done: Arc::clone(&done), options, events: 0 };
         let spawned = std::thread::Builder::new().name("events".into()).spawn(|| reader.run(inputs));
-        spawned.map_err(|error| Failure::new(Exit::Failed, format!("no thread could be started: {error}")))?;
+        spawned
+            .map_err(|error| Failure::new(Exit::Failed, format!("no thread could be started: {error}")))?;
         Ok(Self { receiver, done, total })
     }
 
@@ -263,7 +264,8 @@ impl Reader {
 }
 
 fn unreadable_at(input: &Input, line: u64, error: &io::Error) -> Failure {
-    let failure = Failure::new(Exit::Input, format!("{input} cannot be read beyond line {}: {error}", line - 1));
+    let failure =
+        Failure::new(Exit::Input, format!("{input} cannot be read beyond line {}: {error}", line - 1));
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
             failure.hint("the gzip file seems to be cut off or damaged")

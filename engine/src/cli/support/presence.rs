@@ -102,7 +102,9 @@ fn in_use(folder: &Path) -> Failure {
     match find(folder) {
         Some(Server { url, pid }) => {
             Failure::new(Exit::Failed, format!("a server already works on the data folder {folder_name}"))
-                .hint(format!("it is process {pid} and answers at {url}; stop it, or choose another folder with --data"))
+                .hint(format!(
+                    "it is process {pid} and answers at {url}; stop it, or choose another folder with --data"
+                ))
         }
         None => Failure::new(Exit::Failed, format!("another program works on the data folder {folder_name}"))
             .hint("wait for it to end (an import?), or choose another folder with --data"),

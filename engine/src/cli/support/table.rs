@@ -74,7 +74,8 @@ impl Column {
 fn is_number(cell: &str) -> bool {
     let cell = cell.strip_prefix('-').unwrap_or(cell);
     let digits = cell.split(' ').next().unwrap_or_default();
-    matches!(cell, "" | "–") || digits.starts_with(|c: char| c.is_ascii_digit()) && digits.chars().all(is_in_number)
+    matches!(cell, "" | "–")
+        || digits.starts_with(|c: char| c.is_ascii_digit()) && digits.chars().all(is_in_number)
 }
 
 fn is_in_number(c: char) -> bool {

@@ -66,7 +66,8 @@ async fn a_line_that_is_no_event_ends_it_before_its_batch() {
         let (batches, failure) = read(text.as_bytes(), Options::default()).await;
         assert!(batches.is_empty());
         assert_eq!(failure.as_deref(), Some(reason));
-        let (batches, failure) = read(text.as_bytes(), Options { skip_invalid: true, ..Options::default() }).await;
+        let (batches, failure) =
+            read(text.as_bytes(), Options { skip_invalid: true, ..Options::default() }).await;
         assert_eq!((batches[0].events.len(), batches[0].skipped.len(), failure), (3, 1, None));
     }
 }
