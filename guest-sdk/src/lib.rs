@@ -1,1 +1,139 @@
-//! Placeholder until the crate is written.
+//! What authors of Projectionist plug-ins write against.
+//!
+//! A projection is a struct of [`Table`]s and an `impl` of handlers, each called
+//! with the events of a type, in the order of the log:
+//!
+//! ```
+//! use projectionist_sdk::prelude::*;
+//!
+//! #[derive(Deserialize)]
+//! struct FileChanged {
+//!     author: String,
+//! }
+//!
+//! #[derive(Default, Serialize, Deserialize)]
+//! struct Churn {
+//!     changes: u64,
+//!     last_author: String,
+//! }
+//!
+//! /// How often each file changes, and at whose hands.
+//! #[derive(Projection)]
+//! struct FileChurn {
+//!     #[index(by_changes: u64 = changes)]
+//!     files: Table<String, Churn>,
+//! }
+//!
+//! #[projection]
+//! impl FileChurn {
+//!     #[on("git.file.modified")]
+//!     fn modified(&mut self, event: &Event, data: FileChanged) {
+//!         let file = self.files.entry(event.subject());
+//!         file.changes += 1;
+//!         file.last_author = data.author;
+//!     }
+//!
+//!     /// The files that changed most often.
+//!     #[query]
+//!     fn hottest(&self, limit: usize) -> Vec<(String, Ref<'_, Churn>)> {
+//!         self.files_by_changes().iter().rev().take(limit).collect()
+//!     }
+//! }
+//!
+//! // A native test needs no wasm toolchain.
+//! let mut harness = projectionist_sdk::harness::Harness::<FileChurn>::new();
+//! harness
+//!     .event("git.file.modified", "src/lib.rs", json!({"author": "ann"}))
+//!     .event("git.file.modified", "README.md", json!({"author": "ann"}))
+//!     .event("git.file.modified", "src/lib.rs", json!({"author": "bob"}));
+//! assert_eq!(
+//!     harness.query("hottest", json!({"limit": 1})),
+//!     json!([["src/lib.rs", {"changes": 2, "last_author": "bob"}]])
+//! );
+//! ```
+//!
+//! The crate's manifest beside it:
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib", "rlib"]
+//!
+//! [dependencies]
+//! projectionist-sdk = "0.1"
+//! serde = { version = "1", features = ["derive"] }
+//! ```
+//!
+//! Built for the target `wasm32-wasip2` it is a component; put into the plug-ins
+//! folder, it sees all of history. What it must hold to: the same events always
+//! give the same state. So it remembers everything in its tables and nothing
+//! elsewhere, takes times from the events ([`Event::time`]), and numbers that
+//! look random too ([`Event::random`], [`Event::uuid`]).
+//!
+//! # What is where
+//! - `table/`: [`Table`] with its cache, its [`Index`]es and ordered reads
+//! - `key.rs`: what can be a [`Key`](key::Key), and how keys are encoded
+//! - `event.rs`, `payload.rs`, `time.rs`, `random.rs`: [`Event`] and what it gives
+//! - `query.rs`, `describe.rs`, `setting.rs`: the rest of what an author meets
+//! - `runner.rs`: folds blocks, flushes, answers queries
+//! - `component.rs`: the runner behind the interface in `wit/`, on wasm only
+//! - `harness.rs`: the runner in native tests
+//! - `macros/`: a crate of its own; what it generates calls [`__private`] here
+//!
+//! Not here: anything of the engine. The two share only `wit/`.
+
+// So that the macros' paths also hold within this crate.
+extern crate self as projectionist_sdk;
+
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod component;
+mod context;
+mod describe;
+mod event;
+#[cfg(not(target_family = "wasm"))]
+pub mod harness;
+pub mod key;
+mod payload;
+mod query;
+mod random;
+mod runner;
+mod setting;
+mod table;
+mod time;
+
+pub use event::{Attribute, DataError, Event};
+pub use projectionist_sdk_macros::{Projection, on, on_any, projection, query};
+pub use query::QueryError;
+pub use random::{Random, Uuid};
+pub use serde_json::{Value, json};
+pub use setting::setting;
+pub use table::{Index, Ref, Row, Rows, Table};
+pub use time::{Date, TimeError, Timestamp};
+
+/// All that most plug-ins need.
+pub mod prelude {
+    pub use serde::{Deserialize, Serialize};
+
+    pub use crate::{
+        Date, Event, Index, Projection, QueryError, Ref, Rows, Table, Timestamp, Value, json, on, on_any,
+        projection, query,
+    };
+}
+
+/// What the macros' output calls. May change at any time.
+#[doc(hidden)]
+pub mod __private {
+    #[cfg(target_family = "wasm")]
+    pub use wit_bindgen;
+
+    #[cfg(target_family = "wasm")]
+    pub use crate::component::{self, bindings};
+    pub use crate::{
+        context::Context,
+        describe::{QueryDescription, TableDescription},
+        key::{AsKey, Key},
+        query::{AnyParameter, Arguments, KnownParameter, Probe, answer, schema, unknown},
+        runner::{Handlers, Outcome, Runner, State, data},
+        table::{AnyTable, IndexSpec},
+    };
+}

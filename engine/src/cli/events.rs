@@ -1,7 +1,8 @@
 //! `events`: events of the log for reading, and the log as it grows.
 
 use anyhow::Result;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{
     Context,
@@ -114,8 +115,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
 fn table(lines: &[Vec<u8>]) -> Result<Table> {
     let mut table = Table::new(["position", "time", "type", "subject", "data"]);
     for line in lines {
-        let event: Value = serde_json::from_slice(line)?;
-        table.row(cells(&event));
+        table.row(cells(line)?);
     }
     Ok(table)
 }
@@ -125,7 +125,7 @@ fn show_now(line: &[u8], output: &mut Output) -> Result<()> {
     match output.is_json() {
         true => output.line(String::from_utf8_lossy(line))?,
         false => {
-            let [position, time, event_type, subject, data] = cells(&serde_json::from_slice(line)?);
+            let [position, time, event_type, subject, data] = cells(line)?;
             output
                 .line(text::printable(&format!("{position:>9}  {time}  {event_type}  {subject}  {data}")))?;
         }
@@ -133,16 +133,35 @@ fn show_now(line: &[u8], output: &mut Output) -> Result<()> {
     Ok(output.flush()?)
 }
 
-fn cells(event: &Value) -> [String; 5] {
-    let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let position = event.get("position").and_then(Value::as_u64).map(text::number);
-    let time = if event.get("time").is_some() { text("time") } else { text("recorded") };
-    let data = match (event.get("data"), event.get("data_base64")) {
-        (Some(data), _) => data.to_string(),
-        (None, Some(Value::String(base64))) => text::bytes(base64.len() as u64 / 4 * 3),
-        _ => String::new(),
+/// What is shown of an event.
+#[derive(Deserialize)]
+struct Shown<'a> {
+    position: Option<Position>,
+    time: Option<String>,
+    recorded: Option<String>,
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    subject: Option<String>,
+    /// As it was written.
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    data_base64: Option<String>,
+}
+
+fn cells(line: &[u8]) -> Result<[String; 5]> {
+    let event: Shown<'_> = serde_json::from_slice(line)?;
+    let data = match (event.data, event.data_base64) {
+        (Some(data), _) => data.get().to_owned(),
+        (None, Some(base64)) => text::bytes(base64.len() as u64 / 4 * 3),
+        (None, None) => String::new(),
     };
-    [position.unwrap_or_default(), time, text("type"), text("subject"), data]
+    Ok([
+        event.position.map(text::number).unwrap_or_default(),
+        event.time.or(event.recorded).unwrap_or_default(),
+        event.event_type.unwrap_or_default(),
+        event.subject.unwrap_or_default(),
+        data,
+    ])
 }
 
 #[cfg(test)]

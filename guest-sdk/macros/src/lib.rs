@@ -1,1 +1,93 @@
-//! Placeholder until the crate is written.
+//! The macros of `projectionist-sdk`, which documents and re-exports them.
+//!
+//! - `tables.rs`: `#[derive(Projection)]`, a struct of tables;
+//! - `handlers.rs`: `#[projection]`, an `impl` of handlers and queries;
+//! - `method.rs`: one method of such an `impl`.
+//!
+//! They check the form of what the author wrote and say what to do about it;
+//! what they generate only calls `projectionist_sdk::__private`.
+
+mod handlers;
+mod method;
+mod tables;
+
+use proc_macro::TokenStream;
+use proc_macro2::Span;
+use syn::{Attribute, Expr, ExprLit, Lit, Meta, parse_macro_input};
+
+/// Makes a struct of tables a projection's state.
+///
+/// Each field is a `Table<K, V>`, named as the field is. An index over a table
+/// is declared as `#[index(name: Type = field)]`, see `Index`. The doc comment
+/// becomes the plug-in's summary.
+#[proc_macro_derive(Projection, attributes(index))]
+pub fn derive_projection(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as syn::DeriveInput);
+    tables::expand(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes the methods of an `impl` handlers and queries of a projection.
+///
+/// - `#[on("type")]`, `#[on("type", "other")]`: called for events of these types,
+///   as `(&mut self, event: &Event)` or `(&mut self, event: &Event, data: Data)`
+///   with any `Data: Deserialize`. May return `Result<(), impl Display>`: an
+///   error is a failure at that event.
+/// - `#[on_any]`: called for events of all types that have no handler of their
+///   own.
+/// - `#[query]`: answers `GET /projections/…/queries/<name>`, as
+///   `(&self, parameters…) -> Answer` with any `Answer: Serialize`, or
+///   `Result<Answer, QueryError>`. Parameters of type `Option` may be left out.
+///   The doc comment becomes the query's summary.
+///
+/// `#[projection(on_failure = "dead-letter")]` keeps events that cannot be folded
+/// as dead letters and goes on; otherwise the plug-in halts at the first.
+#[proc_macro_attribute]
+pub fn projection(arguments: TokenStream, input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as syn::ItemImpl);
+    handlers::expand(arguments.into(), input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Handles events of the named types; see `#[projection]`.
+#[proc_macro_attribute]
+pub fn on(_: TokenStream, _: TokenStream) -> TokenStream {
+    misplaced("on")
+}
+
+/// Handles events of all types without a handler of their own; see
+/// `#[projection]`.
+#[proc_macro_attribute]
+pub fn on_any(_: TokenStream, _: TokenStream) -> TokenStream {
+    misplaced("on_any")
+}
+
+/// Answers a query; see `#[projection]`.
+#[proc_macro_attribute]
+pub fn query(_: TokenStream, _: TokenStream) -> TokenStream {
+    misplaced("query")
+}
+
+fn misplaced(attribute: &str) -> TokenStream {
+    let message = format!("`#[{attribute}]` belongs on a method in an `impl` under `#[projection]`");
+    syn::Error::new(Span::call_site(), message).into_compile_error().into()
+}
+
+/// The text of doc comments, as one line.
+fn summary(attributes: &[Attribute]) -> String {
+    let line = |attribute: &Attribute| match &attribute.meta {
+        Meta::NameValue(meta) if meta.path.is_ident("doc") => match &meta.value {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value().trim().to_owned()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let lines: Vec<_> = attributes.iter().filter_map(line).collect();
+    // The first paragraph.
+    let first: Vec<_> = lines.iter().map(String::as_str).skip_while(|line| line.is_empty()).collect();
+    first.into_iter().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// A name as the author wrote it, without the `r#` of a raw one.
+fn name_of(ident: &syn::Ident) -> String {
+    let name = ident.to_string();
+    name.strip_prefix("r#").map_or(name.clone(), ToOwned::to_owned)
+}

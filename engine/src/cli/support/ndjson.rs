@@ -292,7 +292,8 @@ fn parse(text: &[u8]) -> Result<Envelope, String> {
         }
         (Some(b'{'), Err(error)) => match text == b"{" {
             true => "an event must stand in one line (jq -c . does that)".to_owned(),
-            false => error.to_string(),
+            // The parser counts lines too, but has seen this one only.
+            false => error.to_string().replace(" at line 1 column ", " at column "),
         },
         (_, Err(_)) => "this is no CloudEvent in JSON, which would begin with {".to_owned(),
     };

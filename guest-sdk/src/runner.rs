@@ -1,0 +1,176 @@
+//! Runs a projection: what the component and the native harness have in common.
+
+use std::{fmt, rc::Rc};
+
+use serde::Deserialize;
+
+use crate::{
+    context::{Committed, Context},
+    describe::{Description, QueryDescription, TableDescription},
+    event::{Block, Event},
+    query::{Arguments, QueryError},
+    table::{AnyTable, Changes},
+};
+
+/// A struct of tables; `#[derive(Projection)]` implements it.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no tables",
+    label = "not a projection's state",
+    note = "write `#[derive(Projection)]` over `struct {Self}`"
+)]
+pub trait State: Sized + 'static {
+    const SUMMARY: &'static str;
+    fn tables() -> Vec<TableDescription>;
+    fn open(context: &Rc<Context>) -> Self;
+    fn each_table(&mut self, visit: &mut dyn FnMut(&mut dyn AnyTable));
+}
+
+/// What a projection does with events; `#[projection]` implements it.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` handles no events",
+    label = "not a projection",
+    note = "write `#[projection]` over `impl {Self}`"
+)]
+pub trait Handlers: State {
+    /// The types of events that it wants; none: all.
+    const EVENTS: Option<&'static [&'static str]>;
+    const ON_FAILURE: Option<&'static str>;
+    /// The number of the handler of a type.
+    fn handler(event_type: &str) -> Option<u32>;
+    fn handle(&mut self, handler: u32, event: &Event<'_>) -> Result<(), String>;
+    fn queries() -> Vec<QueryDescription>;
+    fn query(&self, name: &str, arguments: Arguments) -> Result<Vec<u8>, QueryError>;
+}
+
+/// What a handler may return.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot return `{Self}`",
+    label = "neither nothing nor a Result",
+    note = "a handler returns nothing, or `Result<(), E>` where `E` implements Display"
+)]
+pub trait Outcome {
+    fn into_result(self) -> Result<(), String>;
+}
+
+impl Outcome for () {
+    #[inline]
+    fn into_result(self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl<E: fmt::Display> Outcome for Result<(), E> {
+    #[inline]
+    fn into_result(self) -> Result<(), String> {
+        self.map_err(|error| error.to_string())
+    }
+}
+
+/// Decodes an event's data for a handler.
+#[doc(hidden)]
+#[inline]
+pub fn data<'a, T: Deserialize<'a>>(event: &Event<'a>) -> Result<T, String> {
+    event.decode().map_err(|error| error.to_string())
+}
+
+/// The event that could not be folded, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) position: u64,
+    pub(crate) message: String,
+}
+
+/// A running projection.
+#[doc(hidden)]
+pub struct Runner<P> {
+    projection: P,
+    context: Rc<Context>,
+    /// The handler of each of the block's names; kept to reuse its memory.
+    handlers: Vec<Option<u32>>,
+    has_folded: bool,
+}
+
+impl<P: Handlers> Runner<P> {
+    pub(crate) fn new(committed: Rc<dyn Committed>, cache_bytes: usize) -> Self {
+        let context = Context::new(committed, cache_bytes);
+        Self { projection: P::open(&context), context, handlers: Vec::new(), has_folded: false }
+    }
+
+    pub(crate) fn describe() -> String {
+        let description = Description {
+            sdk: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")),
+            summary: P::SUMMARY,
+            events: P::EVENTS,
+            tables: P::tables(),
+            queries: P::queries(),
+            on_failure: P::ON_FAILURE,
+        };
+        serde_json::to_string(&description).expect("a description has string keys only")
+    }
+
+    /// Folds a block; answers about how many bytes a flush would now return.
+    pub(crate) fn apply(&mut self, block: Block<'_>) -> Result<u64, Failure> {
+        self.has_folded = true;
+        self.handlers.clear();
+        self.handlers.extend(block.names.iter().map(|name| P::handler(name)));
+        for head in block.heads {
+            if let Some(handler) = self.handlers[head.type_ as usize] {
+                let event = Event::new(block, head);
+                self.projection
+                    .handle(handler, &event)
+                    .map_err(|message| Failure { position: head.position, message })?;
+                self.tidy();
+            }
+        }
+        Ok(self.context.dirty.get() as u64)
+    }
+
+    /// All changes since the last flush.
+    pub(crate) fn flush(&mut self) -> Changes {
+        let mut changes = Changes::default();
+        changes.bytes.reserve(self.context.dirty.get());
+        self.projection.each_table(&mut |table| table.__flush(&mut changes));
+        self.context.flushed();
+        changes
+    }
+
+    pub(crate) fn query(&mut self, name: &str, arguments: &[u8]) -> Result<Vec<u8>, QueryError> {
+        if !self.has_folded {
+            // An instance that only answers sees another committed state each
+            // time; one that folds knows what it has committed.
+            self.projection.each_table(&mut |table| table.__reset());
+        }
+        let answer = self.projection.query(name, Arguments::parse(arguments)?);
+        self.tidy();
+        answer
+    }
+
+    #[inline]
+    fn tidy(&mut self) {
+        if self.context.is_untidy() {
+            self.projection.each_table(&mut |table| table.__tidy());
+            self.context.tidied();
+        }
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn projection(&self) -> &P {
+        &self.projection
+    }
+
+    /// What a handler could do, and what follows an event.
+    #[cfg(test)]
+    pub(crate) fn step<T>(&mut self, step: impl FnOnce(&mut P) -> T) -> T {
+        let result = step(&mut self.projection);
+        self.tidy();
+        result
+    }
+
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.context.held()
+    }
+}
