@@ -20,6 +20,7 @@
 pub mod cli;
 pub mod clock;
 pub mod deploy;
+pub mod engine;
 pub mod event;
 pub mod log;
 pub mod plugin;
