@@ -22,6 +22,7 @@ pub mod clock;
 pub mod deploy;
 pub mod engine;
 pub mod event;
+pub mod http;
 pub mod log;
 pub mod plugin;
 pub mod projection;
