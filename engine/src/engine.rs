@@ -73,6 +73,8 @@ pub struct Engine {
     pub log: Arc<dyn EventLog>,
     /// All plug-ins and their versions.
     pub deployer: Arc<Deployer>,
+    /// How large a batch of events may be.
+    pub max_batch_bytes: usize,
 }
 
 impl Engine {
@@ -81,6 +83,7 @@ impl Engine {
         for path in [&settings.data, &settings.plugins] {
             std::fs::create_dir_all(path).map_err(|source| OpenError::Folder { path: path.clone(), source })?;
         }
+        let max_batch_bytes = settings.log.max_batch_bytes;
         let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(&settings.data, settings.log)?);
         let host = Host::new(HostSettings {
             cache_dir: Some(settings.data.join("cache")),
@@ -93,7 +96,7 @@ impl Engine {
             state_cache_bytes: settings.state_cache_bytes,
         };
         let deployer = Arc::new(Deployer::start(deployer, host, scheduler, Arc::clone(&log)).await?);
-        Ok(Self { log, deployer })
+        Ok(Self { log, deployer, max_batch_bytes })
     }
 
     /// Stops all runners; everything folded and acknowledged is durable.

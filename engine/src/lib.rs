@@ -17,9 +17,12 @@
 //!
 //! Beside them stands [`clock`], the only place that asks what time it is.
 
+pub mod cli;
 pub mod clock;
 pub mod deploy;
+pub mod engine;
 pub mod event;
+pub mod http;
 pub mod log;
 pub mod plugin;
 pub mod projection;

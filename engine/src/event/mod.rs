@@ -6,20 +6,24 @@
 //!   in one buffer, as the log keeps them and as a plug-in gets them.
 //! - `select.rs`: choosing some of a block's events.
 //! - [`Timestamp`] (`time.rs`): microseconds since the Unix epoch.
-//! - `cloudevents.rs`: the JSON format of CloudEvents, in and out.
+//! - [`cloudevents`]: the JSON format of CloudEvents, in and out.
+//! - [`EnvelopeError`] (`validate.rs`): the rules of an envelope.
 //!
 //! Not here: where events are kept (`log`), and the HTTP forms of CloudEvents,
 //! which are headers and bodies (`http`).
 
 mod block;
+pub mod cloudevents;
 mod select;
 mod time;
+mod validate;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 pub use block::{Block, BlockBuilder, Head, Span};
 use bytes::Bytes;
 pub use time::Timestamp;
+pub use validate::{EnvelopeError, MAX_TAG_BYTES};
 
 /// An event's place in the log. The first is at 1; there are no gaps, and a
 /// position is never reused. 0 stands for "before the first event".
@@ -59,6 +63,17 @@ pub enum Attribute {
     Integer(i64),
     /// A CloudEvents String, URI, Timestamp or Binary (in base64).
     String(String),
+}
+
+/// The form that HTTP headers carry: `true`, `42`, `text`.
+impl fmt::Display for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean(value) => value.fmt(f),
+            Self::Integer(value) => value.fmt(f),
+            Self::String(value) => value.fmt(f),
+        }
+    }
 }
 
 /// An event that the log has recorded.

@@ -1,16 +1,33 @@
 //! The event log: append, read, follow.
 //!
 //! - [`EventLog`]: what the rest of the engine asks of a log.
-//! - `embedded/`: the log that ships, kept in redb.
-//! - `memory.rs`: a log that lives as long as the process, for `run` and tests.
+//! - [`embedded`]: the log that ships, kept in redb.
+//! - [`memory`]: a log that lives as long as the process, for `run` and tests.
+//! - [`LogSettings`] (`settings.rs`): limits and sizes.
+//! - `admission.rs`: who may append: idempotency, conditions, versions. The
+//!   same for every log.
+//! - `index.rs`: positions by id, subject, tag and type, in memory.
+//! - `matcher.rs`: which events of a block a selection names.
+//! - `block.rs`: a block as bytes on disk, and back, distrustfully.
 //!
 //! Not here: what an event is (`event`), and anything about plug-ins.
 
-use std::sync::Arc;
+mod admission;
+mod block;
+pub mod embedded;
+mod index;
+mod matcher;
+pub mod memory;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::{path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
+pub use self::settings::LogSettings;
 use crate::event::{Block, Envelope, Event, Position};
 
 /// An append-only, gapless sequence of events.
@@ -122,16 +139,25 @@ pub enum AppendError {
         in_the_way: InTheWay,
     },
     /// The log has another event under this source and id.
-    #[error("source \"{source_uri}\" has already sent an event with id \"{}\" (position {}) and other content", in_the_way.id, in_the_way.position)]
+    #[error("source \"{source_uri}\" has already sent an event with id \"{}\" and other content ({}); an id is used once", in_the_way.id, place(in_the_way.position))]
     IdReused {
         /// The source.
         source_uri: String,
-        /// The event that is there.
+        /// The event that is there; its position is 0 if it stands in the same
+        /// batch.
         in_the_way: InTheWay,
     },
     /// The log itself failed.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+/// Where an event stands that may be in the batch itself.
+fn place(position: Position) -> String {
+    match position {
+        0 => "earlier in the same batch".to_owned(),
+        position => format!("at position {position}"),
+    }
 }
 
 /// The log failed; nobody's input is at fault.
@@ -153,7 +179,31 @@ pub enum LogError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The log has been closed, or its writer has ended after an error.
+    /// Another process has the log open.
+    #[error(
+        "another program has this data folder open ({}); stop it or choose another folder",
+        path.display()
+    )]
+    InUse {
+        /// The log's file.
+        path: PathBuf,
+    },
+    /// The file holds something else, or was written by another version.
+    #[error("{} is not an event log that this program can read: {reason}", path.display())]
+    Foreign {
+        /// The log's file.
+        path: PathBuf,
+        /// What is there instead.
+        reason: String,
+    },
+    /// The writer met a storage error and takes no more events, lest it make
+    /// things worse. Reading goes on.
+    #[error("the event log takes no more events since its storage failed: {reason}; mend that and restart")]
+    Stopped {
+        /// What failed.
+        reason: String,
+    },
+    /// The log has been closed.
     #[error("the event log is closed")]
     Closed,
 }

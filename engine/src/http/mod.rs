@@ -1,0 +1,108 @@
+//! HTTP: one file (or folder) a resource, and what they share.
+//!
+//! Resources:
+//! - `index.rs`: `/`, a page of the main addresses; `/openapi.json`; `/problems`.
+//! - `events/`: `/events`, the log.
+//! - `projections/`: `/projections`, their tables and queries.
+//! - `health.rs`: `/healthz`, `/readyz`.
+//!
+//! Shared:
+//! - `problem.rs`: errors as problem+json.
+//! - `parameters.rs`, `path.rs`: what stands in the URL, read strictly.
+//! - `accept.rs`, `etag.rs`: content negotiation, conditional requests.
+//! - `serve.rs`: a listener, and how to stop.
+//!
+//! Handlers translate: from HTTP to a call of the engine and back. What the
+//! call does is not here, and nothing outside of here knows of HTTP.
+//!
+//! Routes and their documentation are declared together, so that neither can
+//! be without the other.
+
+mod accept;
+mod etag;
+mod events;
+mod health;
+mod index;
+mod parameters;
+mod path;
+mod problem;
+mod projections;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::HttpBody,
+    http::{HeaderName, Request, Response},
+};
+use events::Events;
+pub use serve::{Closing, serve};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::{
+        CompressionLayer, CompressionLevel,
+        predicate::{DefaultPredicate, Predicate},
+    },
+    trace::TraceLayer,
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{engine::Engine, log::EventLog};
+
+/// The header that says at which position an answer was made.
+const POSITION: HeaderName = HeaderName::from_static("projectionist-position");
+
+/// Marks an answer whose parts must leave at once.
+#[derive(Clone, Copy)]
+struct LiveStream;
+
+/// All routes over an engine.
+pub fn router(engine: Arc<Engine>) -> Router {
+    let deployer = Arc::clone(&engine.deployer);
+    let routes = over_log(Arc::clone(&engine.log), engine.max_batch_bytes)
+        .merge(health::ready_routes(Arc::clone(&deployer)))
+        .merge(projections::routes(deployer));
+    finish(routes)
+}
+
+/// The routes that need no more than a log.
+fn over_log(log: Arc<dyn EventLog>, body_limit: usize) -> OpenApiRouter {
+    OpenApiRouter::with_openapi(index::document())
+        .merge(index::routes())
+        .merge(health::alive_routes(Arc::clone(&log)))
+        .merge(events::routes(Events { log, body_limit }))
+}
+
+/// Adds what all routes share.
+fn finish(routes: OpenApiRouter) -> Router {
+    let (router, mut document) = routes.split_for_parts();
+    index::tidy(&mut document);
+    let compression = CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(DefaultPredicate::new().and(NotLive));
+    let trace = TraceLayer::new_for_http()
+        .make_span_with(|request: &Request<_>| {
+            tracing::debug_span!("request", method = %request.method(), uri = %request.uri())
+        })
+        .on_failure(());
+    router
+        .merge(index::openapi(document))
+        .fallback(problem::not_found)
+        .layer(axum::middleware::from_fn(problem::normalise))
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(compression)
+        .layer(trace)
+}
+
+/// Leaves live streams uncompressed: a compressor would hold events back.
+#[derive(Clone, Copy)]
+struct NotLive;
+
+impl Predicate for NotLive {
+    fn should_compress<B: HttpBody>(&self, response: &Response<B>) -> bool {
+        response.extensions().get::<LiveStream>().is_none()
+    }
+}

@@ -1,0 +1,54 @@
+//! `/projections`: what the plug-ins have folded, and how they are.
+//!
+//! - `status.rs`: `/projections`, `/projections/{name}` and what belongs to a
+//!   plug-in as a whole: output, deployments, dead letters, purge.
+//! - `tables.rs`: `…/tables/{table}` and `…/tables/{table}/{key}`.
+//! - `queries.rs`: `…/queries/{query}`; `arguments.rs`: from a URL's parameters
+//!   to what the query takes.
+//! - `reading.rs`: what all reads of state share: which version answers, how
+//!   long to wait for a position, the headers that tell about it.
+//!
+//! Point reads and small pages run where they are: they take microseconds, less
+//! than handing them to another thread. Large pages are handed over, so that
+//! they don't hold up others.
+
+mod arguments;
+mod queries;
+mod reading;
+mod status;
+mod tables;
+
+use std::sync::Arc;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::problem::{Kind, Problem};
+use crate::deploy::{Deployer, NotServed};
+
+/// The routes.
+pub(crate) fn routes(deployer: Arc<Deployer>) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(status::list))
+        .routes(routes!(status::one, status::purge))
+        .routes(routes!(status::output))
+        .routes(routes!(status::deployments))
+        .routes(routes!(status::dead_letters))
+        .routes(routes!(tables::page))
+        .routes(routes!(tables::row))
+        .routes(routes!(queries::get, queries::post))
+        .with_state(deployer)
+}
+
+impl From<NotServed> for Problem {
+    fn from(error: NotServed) -> Self {
+        let detail = error.to_string();
+        let problem = |kind, name: &str| Problem::new(kind, detail).with("projection", name);
+        match &error {
+            NotServed::Unknown { name } => problem(Kind::NoSuchProjection, name),
+            NotServed::Replaying { name, position, head } => {
+                problem(Kind::NotServed, name).with("position", *position).with("head", *head).retry()
+            }
+            NotServed::Failed { name, .. } | NotServed::Retired { name } => problem(Kind::NotServed, name),
+        }
+    }
+}

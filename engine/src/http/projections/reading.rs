@@ -1,0 +1,126 @@
+//! What all reads of state share: which version answers, how long to wait for a
+//! position, and the headers that tell about it.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    http::HeaderName,
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    deploy::Deployer,
+    event::Position,
+    http::{
+        POSITION,
+        etag::Tag,
+        parameters::{Parameters, QueryString, invalid},
+        problem::{Kind, Problem},
+    },
+    projection::Version,
+    query::{self, QueryError, WaitError},
+    state::{Checkpoint, StateError},
+};
+
+/// The header that says which version answered.
+const VERSION: HeaderName = HeaderName::from_static("projectionist-version");
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How fresh an answer has to be.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Freshness {
+    /// Wait until the event at this position has been folded: that of an append's answer, to read your own write.
+    #[param(rename = "at-least", required = false)]
+    at_least: Option<Position>,
+    /// How long to wait: `5s` by default, `250ms`, `60s` at most. After that, 504.
+    #[param(value_type = String, required = false, example = "5s")]
+    timeout: Duration,
+}
+
+impl Parameters for Freshness {
+    fn read(query: &mut QueryString) -> Result<Self, Problem> {
+        let at_least = query.parsed("at-least", "a position")?;
+        let timeout = query.duration("timeout")?.unwrap_or(DEFAULT_TIMEOUT);
+        if timeout > LONGEST_TIMEOUT {
+            let value = format!("{}s", timeout.as_secs());
+            return Err(invalid("timeout", &value, "60s is the longest; ask again for more"));
+        }
+        Ok(Self { at_least, timeout })
+    }
+}
+
+impl Freshness {
+    /// The version that answers, once it is as fresh as asked.
+    pub(crate) async fn version(&self, deployer: &Deployer, name: &str) -> Result<Arc<Version>, Problem> {
+        match self.at_least {
+            None => Ok(deployer.live(name)?),
+            Some(at_least) => {
+                let live = || deployer.live(name).map_err(Problem::from);
+                let waited = query::wait(live, at_least, self.timeout).await;
+                waited.map_err(|problem| problem.with("projection", name))
+            }
+        }
+    }
+}
+
+impl From<WaitError> for Problem {
+    fn from(error: WaitError) -> Self {
+        let detail = error.to_string();
+        match error {
+            WaitError::Timeout { at_least, position, .. } => {
+                let detail = format!("{detail}; ask again, or give it longer with timeout=");
+                Problem::new(Kind::PositionNotReached, detail)
+                    .with("at-least", at_least)
+                    .with("position", position)
+            }
+            WaitError::Halted { at_least, halt } => {
+                let event = halt.event.as_ref().map(|event| {
+                    serde_json::json!({"position": event.position, "id": event.id, "type": event.event_type})
+                });
+                let problem = Problem::new(Kind::Halted, detail).with("at-least", at_least);
+                problem.with("event", event).with("reason", halt.reason)
+            }
+        }
+    }
+}
+
+impl From<StateError> for Problem {
+    fn from(error: StateError) -> Self {
+        Problem::new(Kind::StorageFailed, error.to_string())
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        let detail = error.to_string();
+        match error {
+            QueryError::NoTable { tables, .. } => {
+                Problem::new(Kind::NoSuchTable, detail).with("tables", tables)
+            }
+            QueryError::NoIndex { indexes, .. } => Problem::new(Kind::InvalidParameter, detail)
+                .with("parameter", "index")
+                .with("indexes", indexes),
+            QueryError::BadParameter { parameter, .. } => {
+                Problem::new(Kind::InvalidParameter, detail).with("parameter", parameter)
+            }
+            QueryError::State(error) => error.into(),
+            error if error.is_request_fault() => Problem::new(Kind::MalformedRequest, detail),
+            _ => Problem::new(Kind::PluginFailed, detail),
+        }
+    }
+}
+
+/// The tag of whatever is read from a version at a checkpoint. The state's
+/// digest is in it, for positions and versions come again where data is wiped.
+pub(crate) fn tag(version: &Version, checkpoint: Checkpoint) -> Tag {
+    Tag::from_parts(&[&version.digest(), &checkpoint.position, &checkpoint.digest])
+}
+
+/// Adds the headers that tell which state an answer was read from.
+pub(crate) fn told(version: &Version, position: Position, answer: impl IntoResponse) -> Response {
+    let headers = [(POSITION, position.to_string()), (VERSION, version.digest().to_owned())];
+    (headers, answer).into_response()
+}

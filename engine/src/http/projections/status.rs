@@ -1,0 +1,228 @@
+//! `/projections` and `/projections/{name}`: how plug-ins are.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::reading::told;
+use crate::{
+    deploy::{
+        Deployer, NotServed, PurgeError,
+        status::{DeploymentStatus, OutputLine, PluginStatus},
+    },
+    event::{Position, Timestamp},
+    http::{
+        POSITION,
+        etag::Tag,
+        parameters::{NoParameters, UrlQuery},
+        path::Segments,
+        problem::{Kind, Problem, ProblemDocument},
+    },
+};
+
+/// All projections.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Projections)]
+pub(crate) struct ProjectionsDocument {
+    /// By name; without their output.
+    projections: Vec<PluginStatus>,
+}
+
+/// What a plug-in printed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Output)]
+pub(crate) struct OutputDocument {
+    /// The last 200 lines, oldest first.
+    output: Vec<OutputLine>,
+}
+
+/// A plug-in's deployments.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Deployments)]
+pub(crate) struct DeploymentsDocument {
+    /// The latest first.
+    deployments: Vec<DeploymentStatus>,
+}
+
+/// The events that a version could not fold.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = DeadLetters)]
+pub(crate) struct DeadLettersDocument {
+    /// Up to which position the version has folded.
+    position: Position,
+    /// Oldest first.
+    dead_letters: Vec<DeadLetterDocument>,
+}
+
+/// An event that a version could not fold.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
+pub(crate) struct DeadLetterDocument {
+    /// Where the event stands: read it at `/events/{position}`.
+    position: Position,
+    /// The event's id.
+    id: String,
+    /// The event's type.
+    r#type: String,
+    /// Why it could not be folded.
+    reason: String,
+    /// When it was put aside.
+    #[schema(value_type = String, format = DateTime)]
+    recorded: Timestamp,
+}
+
+fn json(headers: &HeaderMap, position: Position, document: &impl Serialize) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(document)
+        .map_err(|error| Problem::new(Kind::Internal, format!("the status cannot be written: {error}")))?;
+    let told: [(HeaderName, String); 2] =
+        [(POSITION, position.to_string()), (header::CONTENT_TYPE, "application/json".to_owned())];
+    Ok(Tag::of(&body).respond(headers, || (told, body).into_response()))
+}
+
+fn find(deployer: &Deployer, name: &str) -> Result<PluginStatus, Problem> {
+    let status = deployer.plugin(name)?;
+    status.ok_or_else(|| NotServed::Unknown { name: name.to_owned() }.into())
+}
+
+/// List projections
+///
+/// All projections, how each one is, its versions, tables, queries and last deployments.
+#[utoipa::path(get, path = "/projections", tag = "projections", operation_id = "listProjections",
+    responses(
+        (status = 200, description = "The projections.", body = ProjectionsDocument, headers(("ETag" = String, description = "Of the list"))),
+        (status = 304, description = "The list is as `If-None-Match` says."),
+        (status = 500, description = "The storage failed.", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn list(
+    State(deployer): State<Arc<Deployer>>,
+    _query: UrlQuery<NoParameters>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut projections = deployer.status()?;
+    let head = projections.iter().map(|status| status.head).max().unwrap_or_default();
+    projections.iter_mut().for_each(|status| status.output.clear());
+    json(&headers, head, &ProjectionsDocument { projections })
+}
+
+/// Read a projection's status
+#[utoipa::path(get, path = "/projections/{name}", tag = "projections", operation_id = "readProjection",
+    description = "How the projection is, its versions, tables, queries, last deployments and output.",
+    params(("name" = String, Path, description = "The projection's name", example = "churn")),
+    responses(
+        (status = 200, description = "The projection.", body = PluginStatus, headers(("ETag" = String, description = "Of the status"))),
+        (status = 304, description = "The status is as `If-None-Match` says."),
+        (status = 404, description = "There is no such projection.", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn one(
+    State(deployer): State<Arc<Deployer>>,
+    Segments(segments): Segments<1>,
+    _query: UrlQuery<NoParameters>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let [name] = segments;
+    let status = find(&deployer, &name)?;
+    json(&headers, status.position, &status)
+}
+
+/// Read a projection's output
+#[utoipa::path(get, path = "/projections/{name}/output", tag = "projections", operation_id = "readOutput",
+    description = "The last 200 lines that the plug-in printed: of the candidate, if there is one, else of the version \
+        that failed last, else of the live one.",
+    params(("name" = String, Path, description = "The projection's name", example = "churn")),
+    responses(
+        (status = 200, description = "The lines.", body = OutputDocument, headers(("ETag" = String, description = "Of the lines"))),
+        (status = 304, description = "The lines are as `If-None-Match` says."),
+        (status = 404, description = "There is no such projection.", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn output(
+    State(deployer): State<Arc<Deployer>>,
+    Segments(segments): Segments<1>,
+    _query: UrlQuery<NoParameters>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let [name] = segments;
+    let status = find(&deployer, &name)?;
+    json(&headers, status.position, &OutputDocument { output: status.output })
+}
+
+/// Read a projection's deployments
+#[utoipa::path(get, path = "/projections/{name}/deployments", tag = "projections", operation_id = "readDeployments",
+    description = "The last deployments: when, which version, from which file, how it ended and how long the replay took.",
+    params(("name" = String, Path, description = "The projection's name", example = "churn")),
+    responses(
+        (status = 200, description = "The deployments.", body = DeploymentsDocument, headers(("ETag" = String, description = "Of the list"))),
+        (status = 304, description = "The list is as `If-None-Match` says."),
+        (status = 404, description = "There is no such projection.", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn deployments(
+    State(deployer): State<Arc<Deployer>>,
+    Segments(segments): Segments<1>,
+    _query: UrlQuery<NoParameters>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let [name] = segments;
+    let status = find(&deployer, &name)?;
+    json(&headers, status.position, &DeploymentsDocument { deployments: status.deployments })
+}
+
+/// Read a projection's dead letters
+#[utoipa::path(get, path = "/projections/{name}/dead-letters", tag = "projections", operation_id = "readDeadLetters",
+    description = "The events that the live version could not fold and put aside, with the reasons.",
+    params(("name" = String, Path, description = "The projection's name", example = "churn")),
+    responses(
+        (status = 200, description = "The dead letters.", body = DeadLettersDocument, headers(("ETag" = String, description = "Of the list"))),
+        (status = 304, description = "The list is as `If-None-Match` says."),
+        (status = 404, description = "There is no such projection.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "It has no live version.", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn dead_letters(
+    State(deployer): State<Arc<Deployer>>,
+    Segments(segments): Segments<1>,
+    _query: UrlQuery<NoParameters>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let [name] = segments;
+    let version = deployer.live(&name)?;
+    // Asked for before the letters: they are then at least as fresh.
+    let position = version.state().checkpoint().position;
+    let dead_letters = version.state().dead_letters()?.into_iter().map(|letter| DeadLetterDocument {
+        position: letter.position,
+        id: letter.event_id,
+        r#type: letter.event_type,
+        reason: letter.reason,
+        recorded: letter.recorded,
+    });
+    let document = DeadLettersDocument { position, dead_letters: dead_letters.collect() };
+    Ok(told(&version, position, json(&headers, position, &document)?))
+}
+
+/// Purge a retired projection
+#[utoipa::path(delete, path = "/projections/{name}", tag = "projections", operation_id = "purgeProjection",
+    description = "Deletes state and code of a projection whose file has been removed. The log keeps its events: \
+        when the file comes back, they are folded again.",
+    params(("name" = String, Path, description = "The projection's name", example = "churn")),
+    responses(
+        (status = 204, description = "Its state is deleted."),
+        (status = 404, description = "There is no such projection.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "Its file is in the plug-ins folder; remove it first.", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn purge(
+    State(deployer): State<Arc<Deployer>>,
+    Segments(segments): Segments<1>,
+    _query: UrlQuery<NoParameters>,
+) -> Result<StatusCode, Problem> {
+    let [name] = segments;
+    deployer.purge(&name).await.map_err(|error| match error {
+        PurgeError::Unknown { .. } => Problem::new(Kind::NoSuchProjection, error.to_string()),
+        PurgeError::InUse { .. } => Problem::new(Kind::StillDeployed, error.to_string()),
+        PurgeError::State(error) => error.into(),
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,166 @@
+//! `/projections/{name}/tables/{table}`: rows, a page at a time or one of them.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+
+use super::reading::{Freshness, tag, told};
+use crate::{
+    deploy::Deployer,
+    http::{
+        etag::Tag,
+        parameters::{Both, Parameters, QueryString, UrlQuery},
+        path::{Segments, split},
+        problem::{Kind, Problem, ProblemDocument},
+    },
+    query::{self, DEFAULT_LIMIT, MAX_LIMIT, Row, TablePage, TableRead},
+};
+
+/// Pages of at most so many rows are read on the spot.
+const SMALL: usize = 200;
+
+/// Which rows of a table to read.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RowsQuery {
+    /// Only keys that begin with it: the first part, or the first few as a JSON array; the last one may be cut short.
+    #[param(example = "src/")]
+    prefix: Option<String>,
+    /// Only this key and those behind it, written as for `prefix`.
+    start: Option<String>,
+    /// Only keys before this one, written as for `prefix`.
+    end: Option<String>,
+    /// The last key first.
+    #[param(required = false)]
+    reverse: bool,
+    /// At most so many rows: 100 by default, 10,000 at most.
+    #[param(required = false, minimum = 1, maximum = 10_000)]
+    limit: usize,
+    /// Where the page before ended: its `next`.
+    cursor: Option<String>,
+    /// In the order of this index of the table, to whose keys the other parameters then apply.
+    index: Option<String>,
+}
+
+impl Parameters for RowsQuery {
+    fn read(query: &mut QueryString) -> Result<Self, Problem> {
+        Ok(Self {
+            prefix: query.one("prefix")?,
+            start: query.one("start")?,
+            end: query.one("end")?,
+            reverse: query.flag("reverse")?,
+            limit: query.count("limit", MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT),
+            cursor: query.one("cursor")?,
+            index: query.one("index")?,
+        })
+    }
+}
+
+impl From<RowsQuery> for TableRead {
+    fn from(query: RowsQuery) -> Self {
+        let RowsQuery { prefix, start, end, reverse, limit, cursor, index } = query;
+        Self { prefix, start, end, reverse, limit, cursor, index }
+    }
+}
+
+/// Read a table
+///
+/// A page of a table's rows, in the order of their keys.
+#[utoipa::path(get, path = "/projections/{name}/tables/{table}", tag = "projections", operation_id = "readTable",
+    params(
+        ("name" = String, Path, description = "The projection's name", example = "churn"),
+        ("table" = String, Path, description = "The table's name", example = "files"),
+        Freshness, RowsQuery,
+    ),
+    responses(
+        (status = 200, description = "The page.", body = TablePage, headers(
+            ("Projectionist-Position" = u64, description = "The position of the state that was read"),
+            ("Projectionist-Version" = String, description = "The digest of the version that answered"),
+            ("ETag" = String, description = "Of the page"))),
+        (status = 304, description = "The page is as `If-None-Match` says."),
+        (status = 400, description = "A parameter is unknown or does not fit.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such projection or table.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "No version answers, or the live one has halted before `at-least`.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 504, description = "`at-least` was not reached in time.", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn page(
+    State(deployer): State<Arc<Deployer>>,
+    Segments(segments): Segments<2>,
+    UrlQuery(Both(freshness, rows)): UrlQuery<Both<Freshness, RowsQuery>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let [name, table] = segments;
+    let version = freshness.version(&deployer, &name).await?;
+    let snapshot = version.state().snapshot()?;
+    let checkpoint = snapshot.checkpoint();
+    let tag = tag(&version, checkpoint);
+    if tag.is_known(&headers) {
+        return Ok(told(&version, checkpoint.position, tag.respond(&headers, || ().into_response())));
+    }
+    let read = TableRead::from(rows);
+    let small = read.limit <= SMALL;
+    let plugin = Arc::clone(version.plugin());
+    let reading = move || query::read_table(&snapshot, plugin.description(), &table, &read);
+    let page = match small {
+        true => reading(),
+        false => tokio::task::spawn_blocking(reading)
+            .await
+            .map_err(|_| Problem::new(Kind::Internal, "the engine failed while reading the table"))?,
+    }?;
+    Ok(told(&version, checkpoint.position, tag.respond(&headers, || Json(page).into_response())))
+}
+
+/// Read a row
+///
+/// The row of a key. Each segment behind the table is a part of the key, percent-encoded; segments that are left
+/// over belong to the last part, if that is text: `/projections/churn/tables/files/src/lib.rs`.
+#[utoipa::path(get, path = "/projections/{name}/tables/{table}/{*key}", tag = "projections", operation_id = "readRow",
+    params(
+        ("name" = String, Path, description = "The projection's name", example = "churn"),
+        ("table" = String, Path, description = "The table's name", example = "files"),
+        ("key" = String, Path, description = "The key's parts, separated by slashes", example = "Cargo.toml"),
+        Freshness,
+    ),
+    responses(
+        (status = 200, description = "The row.", body = Row, headers(
+            ("Projectionist-Position" = u64, description = "The position of the state that was read"),
+            ("Projectionist-Version" = String, description = "The digest of the version that answered"),
+            ("ETag" = String, description = "Of the row: it stays the same as long as the row does"))),
+        (status = 304, description = "The row is as `If-None-Match` says."),
+        (status = 400, description = "That is no key of this table, or a parameter does not fit.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such projection, table or key.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "No version answers, or the live one has halted before `at-least`.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 504, description = "`at-least` was not reached in time.", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn row(
+    State(deployer): State<Arc<Deployer>>,
+    Segments(segments): Segments<3>,
+    UrlQuery(freshness): UrlQuery<Freshness>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let [name, table, key] = segments;
+    let key = split(&key)?;
+    let version = freshness.version(&deployer, &name).await?;
+    let snapshot = version.state().snapshot()?;
+    let position = snapshot.checkpoint().position;
+    let found = query::read_key(&snapshot, version.plugin().description(), &table, &key)?;
+    let Some(row) = found else {
+        let detail = format!(
+            "table \"{table}\" of \"{name}\" has no key \"{}\" at position {position}",
+            key.join("/")
+        );
+        let problem = Problem::new(Kind::NoSuchKey, detail).with("position", position);
+        return Ok(told(&version, position, problem));
+    };
+    let body = serde_json::to_vec(&row).map_err(|error| {
+        Problem::new(Kind::PluginFailed, format!("the row cannot be written as JSON: {error}"))
+    })?;
+    let tag = Tag::from_parts(&[&version.digest(), &Tag::of(&body)]);
+    let answer = || ([(header::CONTENT_TYPE, "application/json")], body).into_response();
+    Ok(told(&version, position, tag.respond(&headers, answer)))
+}

@@ -1,0 +1,74 @@
+//! Serving the router on a listener until told to stop.
+
+use std::{future::Future, io, time::Duration};
+
+use axum::serve::ListenerExt;
+use axum::{Extension, Router, extract::OptionalFromRequestParts, http::request::Parts};
+use tokio::{net::TcpListener, sync::watch};
+
+/// How long requests under way may still take when the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Tells streams without an end that the server is closing.
+#[derive(Clone, Debug)]
+pub struct Closing(watch::Receiver<bool>);
+
+impl Closing {
+    /// For a router that nobody will close.
+    pub(crate) fn never() -> Self {
+        Self(watch::channel(false).1)
+    }
+
+    /// Whether the server is closing.
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Returns when the server is closing.
+    pub(crate) async fn closed(&mut self) {
+        if self.0.wait_for(|closing| *closing).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Closing {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        Ok(parts.extensions.get::<Self>().cloned())
+    }
+}
+
+/// Serves until `shutdown` is done. Then it takes no new connections, ends
+/// endless streams, and lets other requests finish for some seconds.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (close, closing) = watch::channel(false);
+    let router = router.layer(Extension(Closing(closing.clone())));
+    let mut stopping = closing.clone();
+    let stopped = async move {
+        // An error means that `close` is gone, which is as good.
+        let _ = stopping.wait_for(|closing| *closing).await;
+    };
+    // Answers are small and asked for one after the other: waiting to fill packets only delays them.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
+    let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
+    let deadline = async move {
+        shutdown.await;
+        close.send_replace(true);
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        result = server => result,
+        () = deadline => {
+            tracing::warn!("some requests were still under way {} seconds after the server was told to stop", GRACE.as_secs());
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Who may append: idempotency, conditions and versions, checked in the order
+//! in which appends arrive. The same for every log; what differs is where the
+//! events before the [`Index`] are found ([`History`]).
+
+use std::collections::HashSet;
+
+use super::{
+    Append, AppendError, Appended, Criterion, InTheWay, LogError,
+    index::{Index, entry, id_key},
+    matcher::Query,
+};
+use crate::event::{Attribute, Block, Envelope, Head, Position, cloudevents};
+
+/// The part of the log that the index does not cover, and all its blocks.
+pub(super) trait History {
+    /// Where the event with this id (see `id_key`) stands.
+    fn position(&self, id_key: &[u8]) -> Result<Option<Position>, LogError>;
+
+    /// A subject's version and its last event.
+    fn subject(&self, name: &str) -> Result<Option<(u64, Position)>, LogError>;
+
+    /// The last event that matches a query, which names a tag or a type.
+    fn latest(&self, query: Query<'_>, after: Position) -> Result<Option<Position>, LogError>;
+
+    /// The block with a recorded event; the index's events are among them.
+    fn block(&self, position: Position) -> Result<std::sync::Arc<Block>, LogError>;
+}
+
+/// An event that has been let in and is not yet in a block.
+pub(super) struct Fresh {
+    pub(super) envelope: Envelope,
+    pub(super) version: u64,
+}
+
+/// Lets batches in, one after the other.
+pub(super) struct Admission<'a, H> {
+    history: &'a H,
+    index: &'a mut Index,
+    /// The log's head before all this.
+    head: Position,
+    /// What has been let in since, in order.
+    pub(super) fresh: Vec<Fresh>,
+}
+
+impl<'a, H: History> Admission<'a, H> {
+    pub(super) fn new(history: &'a H, index: &'a mut Index, head: Position) -> Self {
+        Self { history, index, head, fresh: Vec::new() }
+    }
+
+    /// Checks a batch and, if it may be appended, takes its new events in.
+    pub(super) fn admit(&mut self, batch: Append) -> Result<Appended, AppendError> {
+        let mut entered = Vec::new();
+        let result = self.check(&batch, &mut entered);
+        let (positions, new) = match result {
+            Ok(checked) => checked,
+            Err(error) => {
+                for key in entered {
+                    self.index.ids.remove(&key);
+                }
+                return Err(error);
+            }
+        };
+        let known = positions.len() - entered.len();
+        let position = positions.iter().copied().max().unwrap_or(self.next() - 1);
+        for (envelope, new) in batch.events.into_iter().zip(new) {
+            if new {
+                self.take(envelope);
+            }
+        }
+        Ok(Appended { positions, known, position })
+    }
+
+    /// The position that the next new event gets.
+    fn next(&self) -> Position {
+        self.head + 1 + self.fresh.len() as u64
+    }
+
+    /// Where each event of the batch stands or would stand, and whether it is
+    /// new. Enters the ids of new events into the index, and says which.
+    #[allow(clippy::type_complexity, reason = "two columns of the batch, used once")]
+    fn check(
+        &mut self,
+        batch: &Append,
+        entered: &mut Vec<Box<[u8]>>,
+    ) -> Result<(Vec<Position>, Vec<bool>), AppendError> {
+        let base = self.next();
+        let mut positions = Vec::with_capacity(batch.events.len());
+        let mut new = Vec::with_capacity(batch.events.len());
+        let mut firsts = Vec::new();
+        let mut key = Vec::new();
+        for (index, envelope) in batch.events.iter().enumerate() {
+            id_key(&envelope.source, &envelope.id, &mut key);
+            let known = match self.index.ids.get(&key[..]) {
+                Some(position) => Some(*position),
+                None => self.history.position(&key)?,
+            };
+            match known {
+                Some(position) if position >= base => {
+                    let first: usize = firsts[(position - base) as usize];
+                    if !same_envelope(&batch.events[first], envelope) {
+                        return Err(reused(envelope, in_the_way(0, &batch.events[first])));
+                    }
+                    positions.push(position);
+                }
+                Some(position) => {
+                    if !self.holds(position, envelope)? {
+                        return Err(reused(envelope, self.in_the_way(position)?));
+                    }
+                    positions.push(position);
+                }
+                None => {
+                    let position = base + entered.len() as u64;
+                    let key: Box<[u8]> = key[..].into();
+                    self.index.ids.insert(key.clone(), position);
+                    entered.push(key);
+                    firsts.push(index);
+                    positions.push(position);
+                }
+            }
+            new.push(known.is_none());
+        }
+        // A retry of what is there already succeeds, whatever it asked for: it
+        // was asked, and held, the first time.
+        if !entered.is_empty() || batch.events.is_empty() {
+            self.check_condition(batch)?;
+        }
+        // Look subjects up now, so that nothing can fail once a batch is in.
+        for (envelope, new) in batch.events.iter().zip(&new) {
+            if let (Some(subject), true) = (&envelope.subject, *new) {
+                self.subject(subject)?;
+            }
+        }
+        Ok((positions, new))
+    }
+
+    fn check_condition(&mut self, batch: &Append) -> Result<(), AppendError> {
+        let condition = &batch.condition;
+        for (subject, expected) in &condition.expected_versions {
+            let (actual, last) = self.subject(subject)?;
+            if actual != *expected {
+                let in_the_way = match last {
+                    0 => None,
+                    last => Some(self.in_the_way(last)?),
+                };
+                let (subject, expected) = (subject.clone(), *expected);
+                return Err(AppendError::WrongVersion { subject, expected, actual, in_the_way });
+            }
+        }
+        for criterion in &condition.fail_if_exists {
+            if let Some(position) = self.latest(criterion)? {
+                return Err(AppendError::Exists { in_the_way: self.in_the_way(position)? });
+            }
+        }
+        Ok(())
+    }
+
+    fn latest(&self, criterion: &Criterion) -> Result<Option<Position>, LogError> {
+        let (query, last) = (Query::of_criterion(criterion), self.next() - 1);
+        if query.is_any() {
+            return Ok(Some(last).filter(|last| *last > criterion.after));
+        }
+        if criterion.after >= last {
+            return Ok(None);
+        }
+        match self.index.latest(query, criterion.after) {
+            Some(position) => Ok(Some(position)),
+            None => self.history.latest(query, criterion.after),
+        }
+    }
+
+    /// A subject's version and last event; the index knows it from now on.
+    fn subject(&mut self, name: &str) -> Result<(u64, Position), LogError> {
+        if let Some(subject) = self.index.subjects.get(name) {
+            return Ok((subject.version, subject.last));
+        }
+        let (version, last) = self.history.subject(name)?.unwrap_or_default();
+        let subject = entry(&mut self.index.subjects, name);
+        (subject.version, subject.last) = (version, last);
+        Ok((version, last))
+    }
+
+    /// Takes a new event in, whose id and subject the index already knows.
+    fn take(&mut self, envelope: Envelope) {
+        let position = self.next();
+        let subject = envelope.subject.as_deref();
+        let known = subject.and_then(|name| self.index.subjects.get(name));
+        let version = if subject.is_some() { known.map_or(0, |subject| subject.version) + 1 } else { 0 };
+        self.index.insert(position, version, &envelope.event_type, subject, &envelope.tags);
+        self.fresh.push(Fresh { envelope, version });
+    }
+
+    /// Whether the event at a position is the same as this one.
+    fn holds(&self, position: Position, envelope: &Envelope) -> Result<bool, LogError> {
+        if position > self.head {
+            return Ok(same_envelope(&self.fresh[(position - self.head - 1) as usize].envelope, envelope));
+        }
+        let block = self.history.block(position)?;
+        Ok(same(&block, head_at(&block, position)?, envelope))
+    }
+
+    fn in_the_way(&self, position: Position) -> Result<InTheWay, LogError> {
+        if position > self.head {
+            return Ok(in_the_way(position, &self.fresh[(position - self.head - 1) as usize].envelope));
+        }
+        let block = self.history.block(position)?;
+        Ok(in_the_way(position, &block.event(head_at(&block, position)?).envelope))
+    }
+}
+
+fn head_at(block: &Block, position: Position) -> Result<&Head, LogError> {
+    let head = position.checked_sub(block.first()).and_then(|index| block.heads.get(index as usize));
+    head.ok_or_else(|| LogError::Damaged {
+        position: block.first(),
+        reason: format!("it should hold position {position} and does not"),
+    })
+}
+
+fn in_the_way(position: Position, envelope: &Envelope) -> InTheWay {
+    InTheWay {
+        position,
+        id: envelope.id.clone(),
+        event_type: envelope.event_type.clone(),
+        subject: envelope.subject.clone(),
+    }
+}
+
+fn reused(envelope: &Envelope, in_the_way: InTheWay) -> AppendError {
+    AppendError::IdReused { source_uri: envelope.source.clone(), in_the_way }
+}
+
+/// Whether two events with the same source and id say the same. Not whether
+/// they look the same: the producer may have sent the second one in another of
+/// the forms that CloudEvents allows.
+fn same_envelope(one: &Envelope, other: &Envelope) -> bool {
+    one.event_type == other.event_type
+        && one.subject == other.subject
+        && one.time == other.time
+        && one.content_type.eq_ignore_ascii_case(&other.content_type)
+        && same_data(&one.content_type, &one.data, &other.data)
+        && same_tags(&one.tags, &other.tags)
+        && one.extensions.len() == other.extensions.len()
+        && one
+            .extensions
+            .iter()
+            .zip(&other.extensions)
+            .all(|(one, other)| one.0 == other.0 && same_value(one.1, other.1))
+}
+
+/// The same for an event in a block, without decoding what is equal at first
+/// sight.
+fn same(block: &Block, head: &Head, envelope: &Envelope) -> bool {
+    let time = (head.flags & Head::NO_TIME == 0).then_some(head.time);
+    let bare = head.tags.length == 0
+        && envelope.tags.is_empty()
+        && head.extensions.length == 0
+        && envelope.extensions.is_empty();
+    let quick = bare
+        && block.name(head.event_type) == envelope.event_type
+        && block.slice(head.subject) == envelope.subject.as_deref().unwrap_or_default().as_bytes()
+        && time == envelope.time.map(|time| time.as_micros())
+        && block.name(head.content_type) == envelope.content_type
+        && block.slice(head.data) == &envelope.data[..];
+    quick || same_envelope(&block.event(head).envelope, envelope)
+}
+
+fn same_data(content_type: &str, one: &[u8], other: &[u8]) -> bool {
+    if one == other {
+        return true;
+    }
+    let parse = |data| serde_json::from_slice::<serde_json::Value>(data).ok();
+    cloudevents::is_json(content_type) && parse(one).is_some_and(|one| Some(one) == parse(other))
+}
+
+fn same_tags(one: &[String], other: &[String]) -> bool {
+    one == other || {
+        let set = |tags: &'_ [String]| tags.iter().cloned().collect::<HashSet<_>>();
+        set(one) == set(other)
+    }
+}
+
+/// HTTP headers carry every value as text.
+fn same_value(one: &Attribute, other: &Attribute) -> bool {
+    one == other || one.to_string() == other.to_string()
+}

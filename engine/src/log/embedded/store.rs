@@ -1,0 +1,172 @@
+//! What readers and the writer share: the file, the tail, the head.
+
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+
+use redb::{Database, ReadableDatabase};
+use tokio::sync::watch;
+
+use super::{
+    super::{
+        LogError, Selection, block,
+        matcher::{Query, between},
+    },
+    cache::BlockCache,
+    sealed::Sealed,
+    tables::{BLOCKS, Doing, META, SEALED},
+};
+use crate::event::{Block, Event, Head, Position};
+
+/// The file and what is known of it in memory.
+pub(super) struct Store {
+    pub(super) database: Database,
+    pub(super) cache: BlockCache,
+    view: RwLock<View>,
+    head: watch::Sender<Position>,
+    failure: OnceLock<String>,
+}
+
+/// What has been committed. A reader takes the view first and opens the file
+/// then: the file holds at least what the view tells of, and what is sealed
+/// never changes. So it sees each event once, even while the writer seals.
+#[derive(Clone, Default)]
+pub(super) struct View {
+    /// Up to here events are in sealed blocks.
+    pub(super) sealed: Position,
+    /// The blocks after that, oldest first.
+    pub(super) tail: Vec<Arc<Block>>,
+    /// How many bytes these hold, beside their heads.
+    pub(super) tail_bytes: usize,
+}
+
+impl View {
+    pub(super) fn head(&self) -> Position {
+        self.tail.last().map_or(self.sealed, |block| block.last())
+    }
+
+    /// Adds a block to the tail.
+    pub(super) fn push(&mut self, block: Arc<Block>) {
+        self.tail_bytes += block.bytes.len();
+        self.tail.push(block);
+    }
+
+    /// The blocks of the tail that reach into a range of positions.
+    fn tail_between(&self, from: Position, to: Position) -> &[Arc<Block>] {
+        let start = self.tail.partition_point(|block| block.last() < from);
+        let end = self.tail.partition_point(|block| block.first() <= to);
+        &self.tail[start..end.max(start)]
+    }
+}
+
+impl Store {
+    /// Reads the tail of a file that has its tables.
+    pub(super) fn open(database: Database, cache_bytes: usize) -> Result<Self, LogError> {
+        const ACTION: &str = "read its tail";
+        let mut view = View::default();
+        {
+            let transaction = database.begin_read().doing(ACTION)?;
+            let meta = transaction.open_table(META).doing(ACTION)?;
+            view.sealed = meta.get(SEALED).doing(ACTION)?.map_or(0, |sealed| sealed.value());
+            let blocks = transaction.open_table(BLOCKS).doing(ACTION)?;
+            for entry in blocks.range(view.sealed + 1..).doing(ACTION)? {
+                let (first, encoded) = entry.doing(ACTION)?;
+                let damaged = |reason| LogError::Damaged { position: first.value(), reason };
+                let block = block::decode(encoded.value(), first.value()).map_err(damaged)?;
+                if block.first() != view.head() + 1 {
+                    return Err(damaged(format!("the block before it ends at position {}", view.head())));
+                }
+                view.push(block.into());
+            }
+        }
+        let head = watch::Sender::new(view.head());
+        let cache = BlockCache::new(cache_bytes);
+        Ok(Self { database, cache, view: RwLock::new(view), head, failure: OnceLock::new() })
+    }
+
+    pub(super) fn view(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows readers what has been committed, then moves the head.
+    pub(super) fn publish(&self, change: impl FnOnce(&mut View)) {
+        let head = {
+            let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+            change(&mut view);
+            view.head()
+        };
+        self.head.send_replace(head);
+    }
+
+    pub(super) fn head(&self) -> Position {
+        *self.head.borrow()
+    }
+
+    pub(super) fn follow(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    pub(super) fn fail(&self, reason: String) {
+        tracing::error!(reason, "the event log takes no more events");
+        // The first failure is the one that matters.
+        let _ = self.failure.set(reason);
+    }
+
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(|reason| &**reason)
+    }
+
+    /// The sealed part as it is now.
+    pub(super) fn sealed(&self, to: Position) -> Result<Sealed<'_>, LogError> {
+        Sealed::open(&self.database, &self.cache, to)
+    }
+
+    pub(super) fn block(&self, position: Position) -> Result<Option<Arc<Block>>, LogError> {
+        let sealed = {
+            let view = self.view();
+            if position == 0 || position > view.head() {
+                return Ok(None);
+            }
+            if position > view.sealed {
+                return Ok(view.tail_between(position, position).first().cloned());
+            }
+            view.sealed
+        };
+        if let Some(block) = self.cache.containing(position) {
+            return Ok(Some(block));
+        }
+        self.sealed(sealed)?.block(position).map(Some)
+    }
+
+    pub(super) fn read(&self, selection: &Selection) -> Result<Vec<Event>, LogError> {
+        let query = Query::of(selection);
+        let (from, to) = (selection.from.max(1), selection.to);
+        let mut events = Vec::new();
+        if selection.limit == 0 || from > to {
+            return Ok(events);
+        }
+        let (sealed, tail) = {
+            let view = self.view();
+            (view.sealed, view.tail_between(from, to).to_vec())
+        };
+        let mut visit = |block: &Block, head: &Head| {
+            events.push(block.event(head));
+            events.len() < selection.limit
+        };
+        let in_sealed = from <= sealed;
+        let forwards = !selection.reverse;
+        if forwards && in_sealed && !self.sealed(sealed)?.scan(query, from, to, false, &mut visit)? {
+            return Ok(events);
+        }
+        let mut in_block = |block: &Arc<Block>| {
+            let matcher = query.on(block);
+            let heads = &block.heads[between(block, from, to)];
+            let mut show = |head| !matcher.matches(head) || visit(block, head);
+            if forwards { heads.iter().all(&mut show) } else { heads.iter().rev().all(&mut show) }
+        };
+        let go_on =
+            if forwards { tail.iter().all(&mut in_block) } else { tail.iter().rev().all(&mut in_block) };
+        if !forwards && go_on && in_sealed {
+            self.sealed(sealed)?.scan(query, from, to, true, &mut visit)?;
+        }
+        Ok(events)
+    }
+}

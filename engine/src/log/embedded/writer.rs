@@ -1,0 +1,278 @@
+//! The one thread that writes. It takes all appends that wait, checks each
+//! against the log and those before it, and commits what may be in one
+//! transaction with one fsync. Only then does it answer.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    super::{
+        Append, AppendError, Appended, LogError, LogSettings,
+        admission::{Admission, Fresh, History},
+        block,
+        index::Index,
+        matcher::Query,
+        settings,
+    },
+    seal::seal,
+    sealed::Sealed,
+    store::{Store, View},
+    tables::{BLOCKS, Doing},
+};
+use crate::{
+    clock,
+    event::{Block, BlockBuilder, Position, Timestamp},
+};
+
+const ACTION: &str = "commit events";
+
+/// An append on its way to the writer.
+pub(super) struct Request {
+    pub(super) batch: Append,
+    pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+/// How many events one transaction takes in at most, and how many bytes. More
+/// would not make it cheaper, only make those wait who came first.
+const GROUP_EVENTS: usize = 32_768;
+const GROUP_BYTES: usize = 64 << 20;
+
+pub(super) struct Writer {
+    store: Arc<Store>,
+    settings: LogSettings,
+    /// The tail's events; while a group is being checked, also those let in.
+    index: Index,
+    /// When the last event was recorded.
+    recorded: Timestamp,
+}
+
+impl Writer {
+    pub(super) fn new(store: Arc<Store>, settings: LogSettings) -> Result<Self, LogError> {
+        let mut index = Index::default();
+        for block in &store.view().tail {
+            block.heads.iter().for_each(|head| index.insert_head(block, head));
+        }
+        let last = store.block(store.head())?;
+        let recorded =
+            last.and_then(|block| block.heads.last().map(|head| head.recorded)).unwrap_or_default();
+        Ok(Self { store, settings, index, recorded: Timestamp::from_micros(recorded) })
+    }
+
+    /// Serves requests until nobody can send any more.
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Request>) {
+        while let Some(first) = queue.blocking_recv() {
+            let group = fill(first, &mut queue);
+            if let Some(reason) = self.store.failure() {
+                for request in group {
+                    let _ = request.reply.send(Err(LogError::Stopped { reason: reason.to_owned() }.into()));
+                }
+                continue;
+            }
+            self.serve(group);
+        }
+    }
+
+    fn serve(&mut self, group: Vec<Request>) {
+        let mut answers = Vec::with_capacity(group.len());
+        let outcome = self.admit(group, &mut answers).and_then(|fresh| self.commit(&fresh));
+        if let Err(error) = &outcome {
+            self.store.fail(error.to_string());
+        }
+        for (reply, answer) in answers {
+            let answer = match &outcome {
+                Ok(()) => answer,
+                // Also the refusals: they may be due to events that have not
+                // become part of the log.
+                Err(error) => Err(error.clone().into()),
+            };
+            // An appender that has gone away is not interested.
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Checks a group in order. An error of the log itself stops the writer
+    /// (what it knows might be half of it); others concern one append.
+    #[allow(clippy::type_complexity, reason = "answers and where they go, used once")]
+    fn admit(
+        &mut self,
+        group: Vec<Request>,
+        answers: &mut Vec<(oneshot::Sender<Result<Appended, AppendError>>, Result<Appended, AppendError>)>,
+    ) -> Result<Vec<Fresh>, LogError> {
+        let mut failure = None;
+        let sealed = self.store.view().sealed;
+        let before = match sealed {
+            0 => Ok(None),
+            sealed => self.store.sealed(sealed).map(Some),
+        };
+        let past = match before {
+            Ok(sealed) => Past { store: &self.store, sealed },
+            Err(error) => {
+                let failed = |request: Request| (request.reply, Err(error.clone().into()));
+                answers.extend(group.into_iter().map(failed));
+                return Err(error);
+            }
+        };
+        let mut admission = Admission::new(&past, &mut self.index, self.store.head());
+        for request in group {
+            let answer = match &failure {
+                None => admission.admit(request.batch),
+                Some(_) => Err(LogError::Closed.into()),
+            };
+            if let Err(AppendError::Log(error)) = &answer {
+                failure.get_or_insert(error.clone());
+            }
+            answers.push((request.reply, answer));
+        }
+        match failure {
+            None => Ok(admission.fresh),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// Writes events, makes them durable, then shows them.
+    fn commit(&mut self, fresh: &[Fresh]) -> Result<(), LogError> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        self.recorded = self.recorded.max(clock::now());
+        let (head, sealed, tail_bytes) = {
+            let view = self.store.view();
+            (view.head(), view.sealed, view.tail_bytes)
+        };
+        let events = (head - sealed) as usize + fresh.len();
+        let bytes = tail_bytes + fresh.iter().map(|fresh| settings::size(&fresh.envelope)).sum::<usize>();
+        if events < self.settings.block_events && bytes < self.settings.block_bytes {
+            self.commit_small(head, fresh)
+        } else {
+            let view = self.store.view().clone();
+            self.commit_full(&view, fresh)
+        }
+    }
+
+    /// The tail takes the events as one more small block.
+    fn commit_small(&self, head: Position, fresh: &[Fresh]) -> Result<(), LogError> {
+        let mut builder = BlockBuilder::new();
+        for (position, fresh) in (head + 1..).zip(fresh) {
+            builder.push(position, self.recorded, fresh.version, &fresh.envelope);
+        }
+        let block = builder.build();
+        let transaction = self.store.database.begin_write().doing(ACTION)?;
+        write(&transaction, [&block])?;
+        transaction.commit().doing(ACTION)?;
+        self.store.publish(|view| view.push(block.into()));
+        Ok(())
+    }
+
+    /// The tail and the events are cut into full blocks, which are sealed; the
+    /// rest is the new tail.
+    fn commit_full(&mut self, view: &View, fresh: &[Fresh]) -> Result<(), LogError> {
+        let mut cutter = Cutter { settings: &self.settings, builder: BlockBuilder::new(), full: Vec::new() };
+        for block in &view.tail {
+            for head in block.heads.iter() {
+                cutter.builder.copy(block, head);
+                cutter.cut();
+            }
+        }
+        for (position, fresh) in (view.head() + 1..).zip(fresh) {
+            cutter.builder.push(position, self.recorded, fresh.version, &fresh.envelope);
+            cutter.cut();
+        }
+        let Cutter { builder, full, .. } = cutter;
+        let rest = (!builder.is_empty()).then(|| Arc::new(builder.build()));
+        let sealed = full.last().map_or(view.sealed, |block| block.last());
+
+        let transaction = self.store.database.begin_write().doing(ACTION)?;
+        {
+            let mut blocks = transaction.open_table(BLOCKS).doing(ACTION)?;
+            blocks.retain_in(view.sealed + 1.., |_, _| false).doing(ACTION)?;
+        }
+        write(&transaction, full.iter().chain(&rest).map(|block| &**block))?;
+        seal(&transaction, &full.iter().map(|block| &**block).collect::<Vec<_>>())?;
+        transaction.commit().doing(ACTION)?;
+
+        full.iter().for_each(|block| self.store.cache.insert(block));
+        self.store.publish(|view| {
+            *view = View { sealed, ..View::default() };
+            rest.into_iter().for_each(|block| view.push(block));
+        });
+        self.index.forget(sealed);
+        Ok(())
+    }
+}
+
+/// The first request and those that wait behind it, as many as one transaction
+/// takes.
+fn fill(first: Request, queue: &mut mpsc::Receiver<Request>) -> Vec<Request> {
+    let size = |request: &Request| -> (usize, usize) {
+        (request.batch.events.len(), request.batch.events.iter().map(settings::size).sum())
+    };
+    let (mut events, mut bytes) = size(&first);
+    let mut group = vec![first];
+    while events < GROUP_EVENTS && bytes < GROUP_BYTES {
+        let Ok(request) = queue.try_recv() else { break };
+        let (more_events, more_bytes) = size(&request);
+        events += more_events;
+        bytes += more_bytes;
+        group.push(request);
+    }
+    group
+}
+
+fn write<'a>(
+    transaction: &redb::WriteTransaction,
+    blocks: impl IntoIterator<Item = &'a Block>,
+) -> Result<(), LogError> {
+    let mut table = transaction.open_table(BLOCKS).doing(ACTION)?;
+    let mut encoded = Vec::new();
+    for block in blocks {
+        encoded.clear();
+        block::encode(block, &mut encoded);
+        table.insert(block.first(), &encoded[..]).doing(ACTION)?;
+    }
+    Ok(())
+}
+
+/// Cuts a run of events into full blocks.
+struct Cutter<'a> {
+    settings: &'a LogSettings,
+    builder: BlockBuilder,
+    full: Vec<Arc<Block>>,
+}
+
+impl Cutter<'_> {
+    /// Call after each event.
+    fn cut(&mut self) {
+        if self.builder.len() >= self.settings.block_events
+            || self.builder.bytes_len() >= self.settings.block_bytes
+        {
+            self.full.push(Arc::new(std::mem::take(&mut self.builder).build()));
+        }
+    }
+}
+
+/// The log before the group: its sealed part by the index on disk; the tail is
+/// in the writer's own index.
+struct Past<'a> {
+    store: &'a Store,
+    sealed: Option<Sealed<'a>>,
+}
+
+impl History for Past<'_> {
+    fn position(&self, id_key: &[u8]) -> Result<Option<Position>, LogError> {
+        self.sealed.as_ref().map_or(Ok(None), |sealed| sealed.position(id_key))
+    }
+
+    fn subject(&self, name: &str) -> Result<Option<(u64, Position)>, LogError> {
+        self.sealed.as_ref().map_or(Ok(None), |sealed| sealed.subject(name))
+    }
+
+    fn latest(&self, query: Query<'_>, after: Position) -> Result<Option<Position>, LogError> {
+        self.sealed.as_ref().map_or(Ok(None), |sealed| sealed.latest(query, after))
+    }
+
+    fn block(&self, position: Position) -> Result<Arc<Block>, LogError> {
+        let missing = || LogError::Damaged { position, reason: "it is missing".to_owned() };
+        self.store.block(position)?.ok_or_else(missing)
+    }
+}

@@ -1,0 +1,166 @@
+//! A log that lives as long as the process, for `run` and for tests. It answers
+//! as the embedded log does.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::{
+    Append, AppendError, Appended, EventLog, LogError, LogSettings, Selection,
+    admission::{Admission, History},
+    index::Index,
+    matcher::{Query, between},
+};
+use crate::{
+    clock,
+    event::{Block, BlockBuilder, Event, Position, Timestamp},
+};
+
+/// A log in memory.
+pub struct MemoryLog {
+    settings: LogSettings,
+    inner: RwLock<Inner>,
+    head: watch::Sender<Position>,
+}
+
+#[derive(Default)]
+struct Inner {
+    blocks: Blocks,
+    index: Index,
+    recorded: Timestamp,
+}
+
+/// All events, in order.
+#[derive(Default)]
+struct Blocks(Vec<Arc<Block>>);
+
+impl MemoryLog {
+    /// An empty log.
+    pub fn new(settings: LogSettings) -> Self {
+        Self { settings: settings.sane(), inner: RwLock::default(), head: watch::Sender::new(0) }
+    }
+
+    fn append_now(&self, batch: Append) -> Result<Appended, AppendError> {
+        self.settings.check(&batch)?;
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let inner = &mut *inner;
+        let head = inner.blocks.head();
+        let mut admission = Admission::new(&inner.blocks, &mut inner.index, head);
+        let appended = admission.admit(batch)?;
+        let fresh = admission.fresh;
+        if fresh.is_empty() {
+            return Ok(appended);
+        }
+        inner.recorded = inner.recorded.max(clock::now());
+        let mut builder = inner.blocks.open(&self.settings);
+        for (position, fresh) in (head + 1..).zip(&fresh) {
+            builder.push(position, inner.recorded, fresh.version, &fresh.envelope);
+            if builder.len() >= self.settings.block_events || builder.bytes_len() >= self.settings.block_bytes
+            {
+                inner.blocks.0.push(Arc::new(std::mem::take(&mut builder).build()));
+            }
+        }
+        if !builder.is_empty() {
+            inner.blocks.0.push(Arc::new(builder.build()));
+        }
+        self.head.send_replace(inner.blocks.head());
+        Ok(appended)
+    }
+
+    fn inner(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryLog {
+    fn default() -> Self {
+        Self::new(LogSettings::default())
+    }
+}
+
+impl EventLog for MemoryLog {
+    fn append(&self, batch: Append) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        Box::pin(async move { self.append_now(batch) })
+    }
+
+    fn head(&self) -> Position {
+        *self.head.borrow()
+    }
+
+    fn follow(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    fn block(&self, position: Position) -> Result<Option<Arc<Block>>, LogError> {
+        Ok(self.inner().blocks.containing(position).cloned())
+    }
+
+    fn read(&self, selection: &Selection) -> Result<Vec<Event>, LogError> {
+        let inner = self.inner();
+        let (query, blocks) = (Query::of(selection), &inner.blocks);
+        let (from, to) = (selection.from.max(1), selection.to.min(blocks.head()));
+        if from > to {
+            return Ok(Vec::new());
+        }
+        let event = |position| {
+            let block = blocks.containing(position)?;
+            let index = between(block, position, position).start;
+            Some(block.event(&block.heads[index]))
+        };
+        let found: Box<dyn DoubleEndedIterator<Item = Position>> = match query.is_any() {
+            true => Box::new(from..to + 1),
+            false => Box::new(inner.index.select(query, from, to).into_iter()),
+        };
+        let ordered: Box<dyn Iterator<Item = Position>> = match selection.reverse {
+            true => Box::new(found.rev()),
+            false => found,
+        };
+        Ok(ordered.take(selection.limit).filter_map(event).collect())
+    }
+}
+
+impl Blocks {
+    fn head(&self) -> Position {
+        self.0.last().map_or(0, |block| block.last())
+    }
+
+    fn containing(&self, position: Position) -> Option<&Arc<Block>> {
+        let index = self.0.partition_point(|block| block.last() < position);
+        self.0.get(index).filter(|block| block.first() <= position)
+    }
+
+    /// A builder that goes on with the last block while that is small, so that
+    /// many appends do not leave as many blocks. Copying at most a few events
+    /// each time keeps appending linear.
+    fn open(&mut self, settings: &LogSettings) -> BlockBuilder {
+        let mut builder = BlockBuilder::new();
+        let full = settings.block_events.min(64);
+        if let Some(last) = self.0.pop_if(|last| last.len() < full && last.bytes.len() < settings.block_bytes)
+        {
+            for head in last.heads.iter() {
+                builder.copy(&last, head);
+            }
+        }
+        builder
+    }
+}
+
+/// Nothing lies before the index.
+impl History for Blocks {
+    fn position(&self, _: &[u8]) -> Result<Option<Position>, LogError> {
+        Ok(None)
+    }
+
+    fn subject(&self, _: &str) -> Result<Option<(u64, Position)>, LogError> {
+        Ok(None)
+    }
+
+    fn latest(&self, _: Query<'_>, _: Position) -> Result<Option<Position>, LogError> {
+        Ok(None)
+    }
+
+    fn block(&self, position: Position) -> Result<Arc<Block>, LogError> {
+        self.containing(position).cloned().ok_or(LogError::Closed)
+    }
+}

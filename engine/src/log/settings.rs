@@ -1,0 +1,118 @@
+//! Limits and sizes of a log.
+
+use super::{Append, AppendError};
+use crate::event::Envelope;
+
+/// Limits and sizes of a log. All may differ from one start to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How large an event may be: its payload and all its attributes.
+    pub max_event_bytes: usize,
+    /// How long `id`, `source`, `type` and `subject` may each be.
+    pub max_attribute_bytes: usize,
+    /// How many events a batch may hold.
+    pub max_batch_events: usize,
+    /// How large a batch may be.
+    pub max_batch_bytes: usize,
+    /// A block is full when it holds so many events (1 to 65,536) …
+    pub block_events: usize,
+    /// … or so many bytes.
+    pub block_bytes: usize,
+    /// How many bytes of recently used blocks are kept for readers to share.
+    pub block_cache_bytes: usize,
+    /// How many bytes of its file the storage keeps in memory.
+    pub storage_cache_bytes: usize,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            max_event_bytes: 1 << 20,
+            max_attribute_bytes: 4096,
+            max_batch_events: 10_000,
+            max_batch_bytes: 16 << 20,
+            block_events: 4096,
+            block_bytes: 4 << 20,
+            block_cache_bytes: 32 << 20,
+            storage_cache_bytes: 64 << 20,
+        }
+    }
+}
+
+impl LogSettings {
+    /// The same, with what can't work put right.
+    pub(super) fn sane(mut self) -> Self {
+        // The index counts an event's place in its block with 16 bits, and a
+        // block's spans count bytes with 32.
+        self.block_events = self.block_events.clamp(1, 1 << 16);
+        self.block_bytes = self.block_bytes.clamp(1, 1 << 30);
+        self.max_event_bytes = self.max_event_bytes.min(1 << 30);
+        self
+    }
+
+    /// Checks a batch for all that can be told without looking into the log.
+    pub(super) fn check(&self, batch: &Append) -> Result<(), AppendError> {
+        limit("the batch", batch.events.len(), "events", self.max_batch_events, "max_batch_events")?;
+        let mut bytes = 0;
+        for (index, envelope) in batch.events.iter().enumerate() {
+            let size = size(envelope);
+            limit(
+                format_args!("event {index} of the batch"),
+                size,
+                "bytes",
+                self.max_event_bytes,
+                "max_event_bytes",
+            )?;
+            let subject = envelope.subject.as_deref().unwrap_or_default();
+            for (name, value) in [
+                ("id", &envelope.id[..]),
+                ("source", &envelope.source),
+                ("type", &envelope.event_type),
+                ("subject", subject),
+            ] {
+                limit(
+                    format_args!("{name} of event {index} of the batch"),
+                    value.len(),
+                    "bytes",
+                    self.max_attribute_bytes,
+                    "max_attribute_bytes",
+                )?;
+            }
+            envelope.validate().map_err(|error| AppendError::Invalid { index, reason: error.to_string() })?;
+            bytes += size;
+        }
+        limit("the batch", bytes, "bytes", self.max_batch_bytes, "max_batch_bytes")
+    }
+}
+
+fn limit(
+    what: impl std::fmt::Display,
+    size: usize,
+    unit: &str,
+    limit: usize,
+    setting: &str,
+) -> Result<(), AppendError> {
+    if size <= limit {
+        return Ok(());
+    }
+    Err(AppendError::TooLarge(format!(
+        "{what} has {size} {unit}; the log takes at most {limit} (setting {setting})"
+    )))
+}
+
+/// How many bytes an event takes, without the fixed part that all have.
+pub(super) fn size(envelope: &Envelope) -> usize {
+    use crate::event::Attribute::String;
+    let extensions = envelope
+        .extensions
+        .iter()
+        .map(|(name, value)| name.len() + if let String(text) = value { text.len() } else { 8 });
+    envelope.id.len()
+        + envelope.source.len()
+        + envelope.event_type.len()
+        + envelope.subject.as_ref().map_or(0, |subject| subject.len())
+        + envelope.content_type.len()
+        + envelope.data.len()
+        + envelope.tags.iter().map(|tag| tag.len()).sum::<usize>()
+        + extensions.sum::<usize>()
+}
