@@ -50,6 +50,11 @@ impl LogSettings {
         self
     }
 
+    /// Whether a block is full.
+    pub(super) fn is_full(&self, events: usize, bytes: usize) -> bool {
+        events >= self.block_events || bytes >= self.block_bytes
+    }
+
     /// Checks a batch for all that can be told without looking into the log.
     pub(super) fn check(&self, batch: &Append) -> Result<(), AppendError> {
         limit("the batch", batch.events.len(), "events", self.max_batch_events, "max_batch_events")?;

@@ -1,6 +1,8 @@
 //! The index entries of full blocks. They are written sorted, since a B-tree
 //! takes sorted keys several times faster than others.
 
+use std::sync::Arc;
+
 use redb::WriteTransaction;
 
 use super::{
@@ -12,7 +14,7 @@ use crate::event::{Block, Position, Span};
 const ACTION: &str = "seal full blocks";
 
 /// Enters the events of blocks, which follow one another, into the index.
-pub(super) fn seal(transaction: &WriteTransaction, blocks: &[&Block]) -> Result<(), LogError> {
+pub(super) fn seal(transaction: &WriteTransaction, blocks: &[&Arc<Block>]) -> Result<(), LogError> {
     let mut ids = transaction.open_table(IDS).doing(ACTION)?;
     for (key, position) in id_entries(blocks) {
         ids.insert(&key[..], position).doing(ACTION)?;
@@ -33,7 +35,7 @@ pub(super) fn seal(transaction: &WriteTransaction, blocks: &[&Block]) -> Result<
     Ok(())
 }
 
-fn id_entries(blocks: &[&Block]) -> Vec<(Vec<u8>, Position)> {
+fn id_entries(blocks: &[&Arc<Block>]) -> Vec<(Vec<u8>, Position)> {
     let mut entries = Vec::with_capacity(blocks.iter().map(|block| block.len()).sum());
     for block in blocks {
         for head in block.heads.iter() {
