@@ -62,6 +62,21 @@ impl EmbeddedLog {
         Self::with_database(database, settings)
     }
 
+    /// A log on a storage of the caller's, for tests that let it fail.
+    #[cfg(test)]
+    pub(super) fn open_on(
+        backend: impl redb::StorageBackend,
+        settings: LogSettings,
+    ) -> Result<Self, LogError> {
+        let settings = settings.sane();
+        let database =
+            redb::Builder::new().set_cache_size(settings.storage_cache_bytes).create_with_backend(backend);
+        let database =
+            database.map_err(|error| LogError::Storage { action: "open", source: Arc::new(error) })?;
+        tables::set_up(&database)?;
+        Self::with_database(database, settings)
+    }
+
     fn with_database(database: redb::Database, settings: LogSettings) -> Result<Self, LogError> {
         let store = Arc::new(Store::open(database, &settings)?);
         let writer = Writer::new(Arc::clone(&store), settings.clone())?;

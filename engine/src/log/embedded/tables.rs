@@ -100,7 +100,7 @@ pub(super) fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, Log
     // A new file is only there to stay once its folder says so.
     #[cfg(unix)]
     std::fs::File::open(folder).and_then(|folder| folder.sync_all()).doing("sync its folder")?;
-    match format(&database)? {
+    match set_up(&database)? {
         CURRENT_FORMAT => Ok(database),
         other => {
             let reason = format!("it has format {other}, this program reads format {CURRENT_FORMAT}");
@@ -110,7 +110,7 @@ pub(super) fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, Log
 }
 
 /// The format of a file. A new one gets its tables and the current format.
-fn format(database: &Database) -> Result<u64, LogError> {
+pub(super) fn set_up(database: &Database) -> Result<u64, LogError> {
     const ACTION: &str = "set up its tables";
     let transaction = database.begin_write().doing(ACTION)?;
     let format = {

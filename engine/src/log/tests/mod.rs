@@ -25,7 +25,7 @@ fn append(log: &dyn EventLog, batch: Append) -> Result<Appended, AppendError> {
 }
 
 /// A small event about a subject.
-fn event(id: impl ToString, event_type: &str, subject: &str) -> Envelope {
+pub(super) fn event(id: impl ToString, event_type: &str, subject: &str) -> Envelope {
     Envelope {
         id: id.to_string(),
         source: "/test".to_owned(),
