@@ -53,7 +53,7 @@ fn index_entries(block: &Block, entries: &mut Vec<(Vec<u8>, Vec<u8>)>) {
     let mut tags = Vec::new();
     let mut last_of_type = vec![None; block.names.len()];
     for (place, head) in block.heads.iter().enumerate() {
-        // A full block has at most 65,536 events (see `LogSettings::sane`).
+        // A full block has fewer than 65,536 events (see `LogSettings::sane`).
         let place = place as u16;
         if head.subject.length > 0 {
             subjects.push((text(block, head.subject), place));

@@ -7,12 +7,12 @@ use tokio::sync::watch;
 
 use super::{
     super::{
-        LogError, LogSettings, Selection, block,
+        LogError, LogSettings, Selection,
         matcher::{Query, between},
     },
     cache::BlockCache,
     sealed::Sealed,
-    tables::{BLOCKS, Doing, META, SEALED},
+    tables::{BLOCKS, Doing, META, SEALED, block_after, read_block},
 };
 use crate::event::{Block, Event, Head, Position};
 
@@ -80,12 +80,11 @@ impl Store {
             view.sealed = meta.get(SEALED).doing(ACTION)?.map_or(0, |sealed| sealed.value());
             view.full = view.sealed;
             let blocks = transaction.open_table(BLOCKS).doing(ACTION)?;
-            for entry in blocks.range(view.sealed + 1..).doing(ACTION)? {
-                let (first, encoded) = entry.doing(ACTION)?;
-                let damaged = |reason| LogError::Damaged { position: first.value(), reason };
-                let block = block::decode(encoded.value(), first.value()).map_err(damaged)?;
+            while let Some(first) = block_after(&blocks, view.head() + 1).doing(ACTION)? {
+                let block = read_block(&blocks, first)?;
                 if block.first() != view.head() + 1 {
-                    return Err(damaged(format!("the block before it ends at position {}", view.head())));
+                    let reason = format!("the block before it ends at position {}", view.head());
+                    return Err(LogError::Damaged { position: first, reason });
                 }
                 view.push(block.into(), settings);
             }

@@ -18,7 +18,7 @@ use super::{
     seal::seal,
     sealed::Sealed,
     store::{Store, View},
-    tables::{BLOCKS, Doing},
+    tables::{BLOCKS, Doing, insert_block},
 };
 use crate::{
     clock,
@@ -172,24 +172,28 @@ impl Writer {
     /// one small block. Seals full blocks once there are some.
     fn commit_full(&mut self, view: &View, fresh: &[Fresh]) -> Result<(), LogError> {
         let (waiting, small) = view.full_and_small();
-        let mut cutter = Cutter { settings: &self.settings, builder: BlockBuilder::new(), full: Vec::new() };
+        let mut cutter = Cutter {
+            settings: &self.settings,
+            events: small.iter().map(|block| block.len()).sum::<usize>() + fresh.len(),
+            bytes: view.small_bytes
+                + fresh.iter().map(|fresh| settings::size(&fresh.envelope)).sum::<usize>(),
+            builder: BlockBuilder::new(),
+            blocks: Vec::new(),
+        };
         for block in small {
             for head in block.heads.iter() {
-                cutter.builder.copy(block, head);
-                cutter.cut();
+                cutter.add(|builder| builder.copy(block, head));
             }
         }
         for (position, fresh) in (view.head() + 1..).zip(fresh) {
-            cutter.builder.push(position, self.recorded, fresh.version, &fresh.envelope);
-            cutter.cut();
+            cutter.add(|builder| builder.push(position, self.recorded, fresh.version, &fresh.envelope));
         }
-        let Cutter { builder, full, .. } = cutter;
-        let rest = (!builder.is_empty()).then(|| Arc::new(builder.build()));
+        let (full, rest) = cutter.finish();
 
         let transaction = self.store.database.begin_write().doing(ACTION)?;
         {
             let mut blocks = transaction.open_table(BLOCKS).doing(ACTION)?;
-            blocks.retain_in(view.full + 1.., |_, _| false).doing(ACTION)?;
+            blocks.retain_in((view.full + 1, 0).., |_, _| false).doing(ACTION)?;
         }
         write(&transaction, full.iter().chain(&rest).map(|block| &**block))?;
         let unsealed: Vec<&Arc<Block>> = waiting.iter().chain(&full).collect();
@@ -246,23 +250,45 @@ fn write<'a>(
     for block in blocks {
         encoded.clear();
         block::encode(block, &mut encoded);
-        table.insert(block.first(), &encoded[..]).doing(ACTION)?;
+        insert_block(&mut table, block.first(), &encoded).doing(ACTION)?;
     }
     Ok(())
 }
 
-/// Cuts a run of events into full blocks.
+/// Cuts a run of events into full blocks, the last of which takes what would be
+/// too little for one more: so it is up to twice as large, and nothing has to be
+/// written again soon.
 struct Cutter<'a> {
     settings: &'a LogSettings,
+    /// How many events are still to come, and about how many bytes.
+    events: usize,
+    bytes: usize,
     builder: BlockBuilder,
-    full: Vec<Arc<Block>>,
+    blocks: Vec<Arc<Block>>,
 }
 
 impl Cutter<'_> {
-    /// Call after each event.
-    fn cut(&mut self) {
-        if self.settings.is_full(self.builder.len(), self.builder.bytes_len()) {
-            self.full.push(Arc::new(std::mem::take(&mut self.builder).build()));
+    fn add(&mut self, add: impl FnOnce(&mut BlockBuilder)) {
+        let before = self.builder.bytes_len();
+        add(&mut self.builder);
+        self.events -= 1;
+        self.bytes = self.bytes.saturating_sub(self.builder.bytes_len() - before);
+        let is_full = self.settings.is_full(self.builder.len(), self.builder.bytes_len());
+        if is_full && (self.events == 0 || self.settings.is_full(self.events, self.bytes)) {
+            self.blocks.push(Arc::new(std::mem::take(&mut self.builder).build()));
+        }
+    }
+
+    /// The full blocks, and a small one if there were not enough bytes after
+    /// all: names, which a block holds once, were counted for each event.
+    fn finish(mut self) -> (Vec<Arc<Block>>, Option<Arc<Block>>) {
+        let rest = (!self.builder.is_empty()).then(|| Arc::new(self.builder.build()));
+        match rest {
+            Some(rest) if self.settings.is_full(rest.len(), rest.bytes.len()) => {
+                self.blocks.push(rest);
+                (self.blocks, None)
+            }
+            rest => (self.blocks, rest),
         }
     }
 }
