@@ -62,7 +62,7 @@ fn import_and_read() {
         use futures_util::StreamExt;
         let appends = futures_util::stream::iter(batches).map(|batch| other.append(batch)).buffered(4);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(appends.for_each(|answer| std::future::ready(drop(answer.unwrap()))));
+        runtime.block_on(appends.for_each(async |answer| drop(answer.unwrap())));
     });
     drop(other);
     println!("file: {} MB", std::fs::metadata(folder.path().join("log.redb")).unwrap().len() >> 20);
