@@ -1,7 +1,7 @@
 //! One method of a projection's `impl`: a handler, a query or neither.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::{
     Attribute, Error, FnArg, Ident, ImplItemFn, LitStr, Meta, Pat, Receiver, Result, ReturnType, Signature,
     Token, Type, punctuated::Punctuated, spanned::Spanned,
@@ -23,6 +23,8 @@ pub(crate) struct Handler {
     /// Where it says so.
     pub(crate) span: Span,
     data: Option<Type>,
+    /// Where it says what it returns.
+    output: Span,
 }
 
 /// A method under `#[query]`.
@@ -98,7 +100,11 @@ impl Handler {
                 ));
             }
         };
-        Ok(Self { name, events: events_of(attribute)?, span: attribute.span(), data })
+        let output = match &signature.output {
+            ReturnType::Type(_, output) => output.span(),
+            ReturnType::Default => name.span(),
+        };
+        Ok(Self { name, events: events_of(attribute)?, span: attribute.span(), data, output })
     }
 
     /// Calls it; an expression of type `Result<(), String>`.
@@ -106,12 +112,15 @@ impl Handler {
         let name = &self.name;
         let call = match &self.data {
             None => quote!(self.#name(event)),
-            Some(data) => quote! {{
-                let data: #data = data(event)?;
-                self.#name(event, data)
-            }},
+            Some(data) => {
+                let decode = quote_spanned!(data.span()=> data(event)?);
+                quote! {{
+                    let data: #data = #decode;
+                    self.#name(event, data)
+                }}
+            }
         };
-        quote!(Outcome::into_result(#call))
+        quote_spanned!(self.output=> Outcome::into_result(#call))
     }
 }
 

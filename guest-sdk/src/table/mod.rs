@@ -72,7 +72,7 @@ use crate::{
 ///     assert!(!stock.items.contains("milk"));
 /// });
 /// ```
-pub struct Table<K, V> {
+pub struct Table<K: Key, V: Row> {
     cache: Cache<V>,
     keys: PhantomData<fn(K) -> K>,
 }
