@@ -4,7 +4,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::key::{Key, KeyKind};
+use crate::{
+    key::{Key, KeyKind},
+    table::Row,
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -32,7 +35,7 @@ pub struct TableDescription {
 }
 
 impl TableDescription {
-    pub fn table<K: Key>(name: &'static str) -> Self {
+    pub fn table<K: Key, V: Row>(name: &'static str) -> Self {
         Self { name: name.to_owned(), key: K::KINDS.to_vec(), index_of: None }
     }
 

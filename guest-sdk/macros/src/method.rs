@@ -110,17 +110,21 @@ impl Handler {
     /// Calls it; an expression of type `Result<(), String>`.
     pub(crate) fn call(&self) -> TokenStream {
         let name = &self.name;
+        // At the author's place, so that errors point there; with this macro's
+        // hygiene, so that `self` is the one of the generated method.
+        let at = |span: Span| span.resolved_at(Span::call_site());
+        let output = at(self.output);
         let call = match &self.data {
-            None => quote!(self.#name(event)),
+            None => quote_spanned!(output=> self.#name(event)),
             Some(data) => {
-                let decode = quote_spanned!(data.span()=> data(event)?);
-                quote! {{
+                let decode = quote_spanned!(at(data.span())=> data(event)?);
+                quote_spanned! {output=> {
                     let data: #data = #decode;
                     self.#name(event, data)
                 }}
             }
         };
-        quote_spanned!(self.output=> Outcome::into_result(#call))
+        quote_spanned!(output=> Outcome::into_result(#call))
     }
 }
 
@@ -195,7 +199,7 @@ impl Query {
         let (name, summary) = (name_of(&self.name), &self.summary);
         let parameters = self.parameters.iter().map(|(parameter, ty)| {
             let (name, ty) = (name_of(parameter), owned(ty));
-            quote!((#name, (&&Probe::<#ty>::new()).parameter()))
+            quote!((#name, (&Probe::<#ty>::new()).parameter()))
         });
         quote!(QueryDescription { name: #name, summary: #summary, parameters: schema([#(#parameters),*]) })
     }
