@@ -4,10 +4,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{
-    key::{Key, KeyKind},
-    table::Row,
-};
+use crate::key::{Key, KeyKind};
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -35,7 +32,7 @@ pub struct TableDescription {
 }
 
 impl TableDescription {
-    pub fn table<K: Key, V: Row>(name: &'static str) -> Self {
+    pub fn table<K: Key>(name: &'static str) -> Self {
         Self { name: name.to_owned(), key: K::KINDS.to_vec(), index_of: None }
     }
 

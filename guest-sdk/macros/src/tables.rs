@@ -112,13 +112,13 @@ impl<'a> Table<'a> {
     }
 
     fn descriptions(&self) -> TokenStream {
-        let Self { key, value, .. } = self;
+        let Self { key, .. } = self;
         let table = name_of(self.field);
         let indexes = self.indexes.iter().map(|index| {
             let (name, ty) = (name_of(&index.name), &index.ty);
             quote!(TableDescription::index::<#ty, #key>(#table, #name))
         });
-        quote!(TableDescription::table::<#key, #value>(#table), #(#indexes,)*)
+        quote!(TableDescription::table::<#key>(#table), #(#indexes,)*)
     }
 
     fn open(&self, number: u32) -> Result<TokenStream> {

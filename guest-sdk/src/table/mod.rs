@@ -192,9 +192,10 @@ pub(super) fn successor(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Makes a table; what the macros call.
+/// Makes a table; what the macros call. Asks nothing of the types, so that a
+/// wrong one is reported once, by `visit_table`.
 #[doc(hidden)]
-pub fn open_table<K: Key, V: Row>(
+pub fn open_table<K, V>(
     context: &Rc<Context>,
     name: &'static str,
     number: u32,
