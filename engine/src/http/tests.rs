@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::problem::PROBLEM_JSON;
-use crate::log::MemoryLog;
+use crate::log::memory::MemoryLog;
 
 /// An answer, its body whole.
 pub(crate) struct Answer {
