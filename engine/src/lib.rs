@@ -17,6 +17,7 @@
 //!
 //! Beside them stands [`clock`], the only place that asks what time it is.
 
+pub mod cli;
 pub mod clock;
 pub mod deploy;
 pub mod engine;

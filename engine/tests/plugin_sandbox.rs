@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     task::{Context, Poll, Waker},
 };
 
@@ -74,8 +74,13 @@ impl StateReader for Memory {
     }
 }
 
-fn host() -> Host {
-    Host::new(HostSettings::default()).unwrap()
+/// One host for all, which keeps what it has compiled for the next run.
+fn host() -> &'static Host {
+    static HOST: LazyLock<Host> = LazyLock::new(|| {
+        let cache_dir = Some(env!("CARGO_TARGET_TMPDIR").into());
+        Host::new(HostSettings { cache_dir, ..HostSettings::default() }).unwrap()
+    });
+    &HOST
 }
 
 fn load(guest: &str, settings: &str) -> Result<Arc<Plugin>, PluginError> {
@@ -119,6 +124,20 @@ fn check(guest: &str, settings: &str, reason: Expect) {
 }
 
 #[test]
+fn instances_can_move_between_threads() {
+    fn check<T: Send>(_: &T) {}
+    let host = host();
+    check(&host.load("counts", b"", &Settings::default()));
+    let (plugin, mut instance) = start("counts", "");
+    check(&plugin.start(Arc::new(Memory::default())));
+    let block = block(1, &["a"]);
+    check(&instance.apply(&block));
+    check(&instance.flush());
+    check(&instance.query("total", Vec::new()));
+    check(&instance);
+}
+
+#[test]
 fn a_good_plugin_counts() {
     let plugin = load("counts", "").unwrap();
     assert_eq!(plugin.tables(), ["counts"]);
@@ -146,12 +165,20 @@ fn a_good_plugin_counts() {
 
 #[test]
 fn endless_loops_end() {
-    check("spins", "[limits]\ncpu = \"200ms\"", expect!["it used more than 200ms of CPU in one call (limits.cpu)"]);
+    check(
+        "spins",
+        "[limits]\ncpu = \"200ms\"",
+        expect!["it used more than 200ms of CPU in one call (limits.cpu)"],
+    );
 }
 
 #[test]
 fn memory_is_limited() {
-    check("hoards", "[limits]\nmemory = \"32 MiB\"", expect!["it needs more than 32 MiB of memory (limits.memory)"]);
+    check(
+        "hoards",
+        "[limits]\nmemory = \"32 MiB\"",
+        expect!["it needs more than 32 MiB of memory (limits.memory)"],
+    );
 }
 
 #[test]
@@ -161,27 +188,55 @@ fn recursion_is_limited() {
 
 #[test]
 fn there_are_no_files() {
-    check("opens-file", "", expect![[r#"it panicked: the file is there: Os { code: 44, kind: NotFound, message: "No such file or directory" } (tests/guests/examples/opens-file.rs:10:38)"#]]);
+    check(
+        "opens-file",
+        "",
+        expect![[
+            r#"it panicked: the file is there: Os { code: 44, kind: NotFound, message: "No such file or directory" } (tests/guests/examples/opens-file.rs:10:38); it looked for files, and a projection's sandbox has none"#
+        ]],
+    );
 }
 
 #[test]
 fn there_are_no_sockets() {
-    check("connects", "", expect!["it called wasi:sockets/tcp-create-socket@0.2.6#create-tcp-socket: a projection's sandbox has no network"]);
+    check(
+        "connects",
+        "",
+        expect![
+            "it called wasi:sockets/tcp-create-socket@0.2.6#create-tcp-socket: a projection's sandbox has no network"
+        ],
+    );
 }
 
 #[test]
 fn there_is_no_waiting() {
-    check("sleeps", "", expect!["it wanted to wait for a timer: time stands still in a projection, so that a replay gives the same state; use the event's own times"]);
+    check(
+        "sleeps",
+        "",
+        expect![
+            "it wanted to wait for a timer: time stands still in a projection, so that a replay gives the same state; use the event's own times"
+        ],
+    );
 }
 
 #[test]
 fn there_are_no_random_bytes_while_folding() {
-    check("randomizes", "", expect!["it asked for random bytes while folding, which would make every replay differ: derive them from the event's id (`event.random()` and `event.uuid()` in the SDK)"]);
+    check(
+        "randomizes",
+        "",
+        expect![
+            "it asked for random bytes while folding, which would make every replay differ: derive them from the event's id (`event.random()` and `event.uuid()` in the SDK)"
+        ],
+    );
 }
 
 #[test]
 fn a_panic_is_the_reason() {
-    check("panics", "", expect!["it panicked: there is no reel 4 in the box (tests/guests/examples/panics.rs:10:9)"]);
+    check(
+        "panics",
+        "",
+        expect!["it panicked: there is no reel 4 in the box (tests/guests/examples/panics.rs:10:9)"],
+    );
 }
 
 #[test]
@@ -190,14 +245,20 @@ fn a_refused_event_is_named() {
 }
 
 #[test]
-fn hash_maps_are_the_same_in_every_instance() {
+fn every_run_begins_alike() {
     let printed = || {
-        let (plugin, mut instance) = start("randomizes", "");
-        block_on(instance.apply(&block(1, &["test.hash", "test.hash"]))).unwrap();
+        let (plugin, mut instance) = start(
+            "randomizes",
+            "[values]
+rate = 1.5",
+        );
+        block_on(instance.apply(&block(1, &["test.hash", "test.hash", "test.clock"]))).unwrap();
         plugin.output().lines()
     };
-    assert_eq!(printed(), printed());
-    assert_eq!(printed()[0].0, Stream::Stdout);
+    let lines = printed();
+    assert_eq!(lines, printed());
+    assert_eq!(lines[0].0, Stream::Stdout);
+    expect![[r#"0ns 0ns [("rate", "1.5")] 0"#]].assert_eq(&lines[2].1);
 }
 
 #[test]
@@ -205,11 +266,13 @@ fn a_flush_of_ten_gigabytes_is_refused() {
     let (_, mut instance) = start("floods", "");
     block_on(instance.apply(&block(1, &["a"]))).unwrap();
     let error = block_on(instance.flush()).unwrap_err();
-    expect!["floods flushed what cannot be committed: more than 256 MiB at once (limits.flush)"].assert_eq(&error.to_string());
+    expect!["floods flushed what cannot be committed: more than 256 MiB at once (limits.flush)"]
+        .assert_eq(&error.to_string());
 
     let (_, mut instance) = start("floods", "[limits]\nflush = \"1 MiB\"");
     let error = block_on(instance.flush()).unwrap_err();
-    expect!["floods was stopped while flushing: it flushes more than 1 MiB at once (limits.flush)"].assert_eq(&error.to_string());
+    expect!["floods was stopped while flushing: it flushes more than 1 MiB at once (limits.flush)"]
+        .assert_eq(&error.to_string());
 }
 
 #[test]
@@ -225,7 +288,8 @@ fn the_last_lines_are_kept() {
 #[test]
 fn a_wrong_description_is_refused() {
     let error = load("wrong-describe", "").err().unwrap();
-    expect![[r#"wrong-describe describes itself wrongly: there are two tables named "a""#]].assert_eq(&error.to_string());
+    expect![[r#"wrong-describe describes itself wrongly: there are two tables named "a""#]]
+        .assert_eq(&error.to_string());
 }
 
 #[test]

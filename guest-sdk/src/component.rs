@@ -18,8 +18,7 @@ use crate::{
 };
 
 /// What wit-bindgen makes of the interface.
-#[expect(missing_docs, unreachable_pub, unsafe_code, reason = "generated")]
-#[allow(unused_qualifications, clippy::all, reason = "generated")]
+#[allow(missing_docs, unsafe_code, unused_qualifications, clippy::all, reason = "generated")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit/0.1.0",
@@ -39,7 +38,8 @@ impl Committed for Host {
     }
 
     fn scan(&self, table: u32, start: &[u8], end: Option<&[u8]>, reverse: bool, limit: u32) -> Entries {
-        let range = state::Range { start: Some(start.to_vec()), end: end.map(<[u8]>::to_vec), reverse, limit };
+        let range =
+            state::Range { start: Some(start.to_vec()), end: end.map(<[u8]>::to_vec), reverse, limit };
         state::scan(table, &range).into_iter().map(|entry| (entry.key, entry.value)).collect()
     }
 

@@ -141,7 +141,9 @@ impl<'a> Event<'a> {
     pub fn tags(&self) -> Vec<&'a str> {
         match self.head.tags.length {
             0 => Vec::new(),
-            _ => rmp_serde::from_slice(self.slice(self.head.tags)).expect("the host sends an array of strings"),
+            _ => {
+                rmp_serde::from_slice(self.slice(self.head.tags)).expect("the host sends an array of strings")
+            }
         }
     }
 
@@ -151,7 +153,8 @@ impl<'a> Event<'a> {
             return None;
         }
         let extensions: BTreeMap<&str, Attribute<'a>> =
-            rmp_serde::from_slice(self.slice(self.head.extensions)).expect("the host sends a map of attributes");
+            rmp_serde::from_slice(self.slice(self.head.extensions))
+                .expect("the host sends a map of attributes");
         extensions.get(name).copied()
     }
 

@@ -85,7 +85,8 @@
 extern crate self as projectionist_sdk;
 
 #[cfg(target_family = "wasm")]
-mod component;
+#[doc(hidden)]
+pub mod component;
 mod context;
 mod describe;
 mod event;
@@ -114,8 +115,8 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        Date, Event, Index, Projection, QueryError, Ref, Rows, Table, Timestamp, Value, json, on, on_any, projection,
-        query,
+        Date, Event, Index, Projection, QueryError, Ref, Rows, Table, Timestamp, Value, json, on, on_any,
+        projection, query,
     };
 }
 

@@ -18,7 +18,9 @@ impl Format {
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
             "application/json" | "text/json" => Some(Self::Json),
-            "application/msgpack" | "application/x-msgpack" | "application/vnd.msgpack" => Some(Self::MessagePack),
+            "application/msgpack" | "application/x-msgpack" | "application/vnd.msgpack" => {
+                Some(Self::MessagePack)
+            }
             _ if essence.ends_with("+json") => Some(Self::Json),
             _ if essence.ends_with("+msgpack") => Some(Self::MessagePack),
             _ => None,
@@ -90,7 +92,8 @@ mod tests {
     fn reads_both_formats() {
         let line = Line { item: "tea", count: 2 };
         let json = br#"{"count":2,"item":"tea"}"#;
-        for content_type in ["application/json", "application/json; charset=utf-8", "Application/Order+JSON"] {
+        for content_type in ["application/json", "application/json; charset=utf-8", "Application/Order+JSON"]
+        {
             assert_eq!(decode(content_type, json), Ok(Line { ..line }), "{content_type}");
         }
         let packed = rmp_serde::to_vec_named(&json!({"item": "tea", "count": 2})).unwrap();
@@ -106,12 +109,26 @@ mod tests {
             expected.assert_eq(&decode::<Order>(content_type, data).unwrap_err());
         };
         use expect_test::expect;
-        check("application/json", order, expect![[r#""#]]);
-        check("application/json", br#"{"lines":[]} x"#, expect![[r#""#]]);
-        check("application/json", b"", expect![[r#""#]]);
+        check(
+            "application/json",
+            order,
+            expect!["at `lines[1].count`: invalid value: integer `300`, expected u8 at line 1 column 61"],
+        );
+        check("application/json", br#"{"lines":[]} x"#, expect!["trailing characters at line 1 column 14"]);
+        check("application/json", b"", expect!["EOF while parsing a value at line 1 column 0"]);
         let packed = rmp_serde::to_vec_named(&serde_json::from_slice::<Value>(order).unwrap()).unwrap();
-        check("application/msgpack", &packed, expect![[r#""#]]);
-        check("text/plain", b"", expect![[r#""#]]);
-        check("", b"", expect![[r#""#]]);
+        check(
+            "application/msgpack",
+            &packed,
+            expect!["at `lines[1].count`: invalid value: integer `300`, expected u8"],
+        );
+        check(
+            "text/plain",
+            b"",
+            expect![
+                "their content type is `text/plain`, and only JSON and MessagePack can be decoded; take the bytes from event.data()"
+            ],
+        );
+        check("", b"", expect!["the event has none"]);
     }
 }

@@ -191,7 +191,10 @@ pub fn schema<const N: usize>(parameters: [(&str, (Value, bool)); N]) -> Value {
     let required: Vec<_> =
         parameters.iter().filter(|(_, (_, optional))| !optional).map(|(name, _)| *name).collect();
     let mut schema = json!({"type": "object", "required": required, "additionalProperties": false});
-    schema["properties"] =
-        parameters.iter().map(|(name, (schema, _))| ((*name).to_owned(), schema.clone())).collect::<Map<_, _>>().into();
+    schema["properties"] = parameters
+        .iter()
+        .map(|(name, (schema, _))| ((*name).to_owned(), schema.clone()))
+        .collect::<Map<_, _>>()
+        .into();
     schema
 }

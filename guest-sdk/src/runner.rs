@@ -161,13 +161,16 @@ impl<P: Handlers> Runner<P> {
         &self.projection
     }
 
+    /// What a handler could do, and what follows an event.
     #[cfg(test)]
-    pub(crate) fn projection_mut(&mut self) -> &mut P {
-        &mut self.projection
+    pub(crate) fn step<T>(&mut self, step: impl FnOnce(&mut P) -> T) -> T {
+        let result = step(&mut self.projection);
+        self.tidy();
+        result
     }
 
     #[cfg(test)]
-    pub(crate) fn context(&self) -> &Context {
-        &self.context
+    pub(crate) fn held(&self) -> usize {
+        self.context.held()
     }
 }

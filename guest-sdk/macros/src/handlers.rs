@@ -15,7 +15,10 @@ const ARGUMENTS: &str = "the only argument is `on_failure = \"halt\"` or `on_fai
 
 pub(crate) fn expand(arguments: TokenStream, mut input: ItemImpl) -> Result<TokenStream> {
     if let Some((_, path, _)) = &input.trait_ {
-        return Err(Error::new(path.span(), "`#[projection]` belongs over the projection's own `impl`, without a trait"));
+        return Err(Error::new(
+            path.span(),
+            "`#[projection]` belongs over the projection's own `impl`, without a trait",
+        ));
     }
     let on_failure = on_failure(arguments)?;
     let (mut handlers, mut queries) = (Vec::new(), Vec::new());

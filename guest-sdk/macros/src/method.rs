@@ -3,8 +3,8 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{
-    Attribute, Error, FnArg, Ident, ImplItemFn, LitStr, Meta, Pat, Receiver, Result, ReturnType, Signature, Token,
-    Type, punctuated::Punctuated, spanned::Spanned,
+    Attribute, Error, FnArg, Ident, ImplItemFn, LitStr, Meta, Pat, Receiver, Result, ReturnType, Signature,
+    Token, Type, punctuated::Punctuated, spanned::Spanned,
 };
 
 use crate::{name_of, summary};
@@ -53,10 +53,16 @@ impl Method {
             };
         };
         if let Some(asyncness) = method.sig.asyncness {
-            return Err(Error::new(asyncness.span(), "a projection does nothing that it could wait for: remove `async`"));
+            return Err(Error::new(
+                asyncness.span(),
+                "a projection does nothing that it could wait for: remove `async`",
+            ));
         }
         if !method.sig.generics.params.is_empty() {
-            return Err(Error::new(method.sig.generics.span(), "handlers and queries have no parameters of this kind"));
+            return Err(Error::new(
+                method.sig.generics.span(),
+                "handlers and queries have no parameters of this kind",
+            ));
         }
         if attribute.path().is_ident("query") {
             return Query::of(attribute, method).map(Self::Query);
@@ -72,7 +78,10 @@ impl Handler {
             Some(Receiver { reference: Some(_), mutability: Some(_), .. }) => {}
             other => {
                 let span = other.map_or(name.span(), Spanned::span);
-                return Err(Error::new(span, format!("a handler changes tables: `fn {name}(&mut self, event: &Event)`")));
+                return Err(Error::new(
+                    span,
+                    format!("a handler changes tables: `fn {name}(&mut self, event: &Event)`"),
+                ));
             }
         }
         let arguments: Vec<_> = signature.inputs.iter().skip(1).collect();
@@ -119,11 +128,14 @@ fn events_of(attribute: &Attribute) -> Result<Option<Vec<LitStr>>> {
         };
     }
     let explain = |_| Error::new(attribute.span(), ON);
-    let events = attribute.parse_args_with(Punctuated::<LitStr, Token![,]>::parse_terminated).map_err(explain)?;
+    let events =
+        attribute.parse_args_with(Punctuated::<LitStr, Token![,]>::parse_terminated).map_err(explain)?;
     if events.iter().any(|event| event.value() == "*") {
         return match events.len() {
             1 => Ok(None),
-            _ => Err(Error::new(attribute.span(), "\"*\" stands alone: it means all types without a handler")),
+            _ => {
+                Err(Error::new(attribute.span(), "\"*\" stands alone: it means all types without a handler"))
+            }
         };
     }
     match events.iter().find(|event| event.value().trim().is_empty()) {
@@ -138,7 +150,10 @@ impl Query {
         let signature = &method.sig;
         let name = signature.ident.clone();
         if !matches!(attribute.meta, Meta::Path(_)) {
-            return Err(Error::new(attribute.span(), "`#[query]` takes no arguments; the method's name is the query's"));
+            return Err(Error::new(
+                attribute.span(),
+                "`#[query]` takes no arguments; the method's name is the query's",
+            ));
         }
         match signature.receiver() {
             Some(Receiver { reference: Some(_), mutability: None, .. }) => {}
@@ -148,7 +163,10 @@ impl Query {
             }
         }
         let ReturnType::Type(_, answer) = &signature.output else {
-            return Err(Error::new(name.span(), format!("a query answers something: `fn {name}(&self, …) -> Answer`")));
+            return Err(Error::new(
+                name.span(),
+                format!("a query answers something: `fn {name}(&self, …) -> Answer`"),
+            ));
         };
         let parameter = |argument: &FnArg| match argument {
             FnArg::Typed(argument) => match &*argument.pat {

@@ -3,7 +3,8 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{
-    Data, DeriveInput, Error, Expr, Field, Fields, GenericArgument, Ident, Member, PathArguments, Result, Token, Type,
+    Data, DeriveInput, Error, Expr, Field, Fields, GenericArgument, Ident, Member, PathArguments, Result,
+    Token, Type,
     parse::{Parse, ParseStream},
     spanned::Spanned,
 };
@@ -48,7 +49,8 @@ impl Index {
     /// The body that encodes a value's index key into `out`.
     fn encode(&self) -> Result<TokenStream> {
         let ty = &self.ty;
-        let put = |key: TokenStream| quote!(::projectionist_sdk::__private::AsKey::<#ty>::encode(&#key, out););
+        let put =
+            |key: TokenStream| quote!(::projectionist_sdk::__private::AsKey::<#ty>::encode(&#key, out););
         if let Expr::Closure(closure) = &self.by {
             let [argument] = closure.inputs.iter().collect::<Vec<_>>()[..] else {
                 return Err(Error::new(closure.span(), "this closure takes one argument: the value"));
@@ -140,7 +142,8 @@ impl<'a> Table<'a> {
         let accessors = self.indexes.iter().enumerate().map(|(number, index)| {
             let Index { name, ty, .. } = index;
             let accessor = format_ident!("{}_{}", name_of(field), name_of(name), span = name.span());
-            let doc = format!("The rows of `{}` in the order of its index `{}`.", name_of(field), name_of(name));
+            let doc =
+                format!("The rows of `{}` in the order of its index `{}`.", name_of(field), name_of(name));
             quote! {
                 #[doc = #doc]
                 #[allow(dead_code)]
@@ -171,7 +174,8 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         Data::Struct(data) => match &data.fields {
             Fields::Named(fields) => fields,
             _ => {
-                let message = format!("a projection's tables have names: `struct {name} {{ items: Table<…> }}`");
+                let message =
+                    format!("a projection's tables have names: `struct {name} {{ items: Table<…> }}`");
                 return Err(Error::new(name.span(), message));
             }
         },

@@ -29,16 +29,22 @@
 //! ```
 
 mod given;
-mod stored;
+pub(crate) mod stored;
 
 use std::{collections::BTreeMap, rc::Rc};
 
-pub use given::{GivenEvent, event};
 use given::Pending;
+pub use given::{GivenEvent, event};
 use serde_json::Value;
 use stored::Stored;
 
-use crate::{context::CACHE_BYTES, key, query::QueryError, runner::{Handlers, Runner}, setting};
+use crate::{
+    context::CACHE_BYTES,
+    key,
+    query::QueryError,
+    runner::{Handlers, Runner},
+    setting,
+};
 
 /// A projection under test. Folds events as the host would, without a host.
 pub struct Harness<P> {
@@ -225,7 +231,8 @@ impl<P: Handlers> Harness<P> {
     #[track_caller]
     pub fn check_replay(&mut self) {
         self.flush();
-        for (block_size, cache_bytes, flush_every) in [(1, 0, 1), (3, 1 << 10, 5), (usize::MAX, CACHE_BYTES, usize::MAX)]
+        for (block_size, cache_bytes, flush_every) in
+            [(1, 0, 1), (3, 1 << 10, 5), (usize::MAX, CACHE_BYTES, usize::MAX)]
         {
             let mut replay = Self::with_cache_bytes(cache_bytes);
             replay.settings.clone_from(&self.settings);

@@ -159,10 +159,11 @@ part!(
 );
 
 part!(
-    Vec<u8>, Bytes,
+    Vec<u8>,
+    Bytes,
     |value, out| encode_bytes(BYTES, value, out),
     |input| decode_bytes(BYTES, input),
-    also [u8]
+    also[u8]
 );
 
 part!(bool, Boolean, |value, out| out.push(if *value { TRUE } else { FALSE }), |input| {
@@ -192,14 +193,10 @@ part!(
     }
 );
 
-part!(
-    Timestamp, Integer,
-    |value, out| AsKey::<i64>::encode(&value.as_micros(), out),
-    |input| i64::decode_part(input).map(Timestamp::from_micros)
-);
+part!(Timestamp, Integer, |value, out| AsKey::<i64>::encode(&value.as_micros(), out), |input| {
+    i64::decode_part(input).map(Timestamp::from_micros)
+});
 
-part!(
-    Date, String,
-    |value, out| AsKey::<String>::encode(&value.to_string(), out),
-    |input| String::decode_part(input)?.parse().map_err(|_| KeyError)
-);
+part!(Date, String, |value, out| AsKey::<String>::encode(&value.to_string(), out), |input| {
+    String::decode_part(input)?.parse().map_err(|_| KeyError)
+});

@@ -11,7 +11,7 @@ fn encoded<K: Key + AsKey<K>>(key: &K) -> Vec<u8> {
 }
 
 #[track_caller]
-fn round_trip<K: Key + AsKey<K> + PartialEq + std::fmt::Debug>(key: K) {
+fn round_trip<K: Key + AsKey<K> + PartialEq + fmt::Debug>(key: K) {
     assert_eq!(decode::<K>(&encoded(&key)), Ok(key));
 }
 
@@ -67,7 +67,8 @@ fn dates_and_times_are_readable_parts() {
     round_trip(Timestamp::from_micros(-5));
     let date: Date = "2017-08-29".parse().unwrap();
     round_trip(date);
-    let elements: Vec<Element> = unpack(&encoded(&(date, Timestamp::from_micros(7)))).unwrap();
+    let bytes = encoded(&(date, Timestamp::from_micros(7)));
+    let elements: Vec<Element> = unpack(&bytes).unwrap();
     assert_eq!(elements, [Element::String("2017-08-29".into()), Element::Int(7)]);
 }
 

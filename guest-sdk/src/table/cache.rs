@@ -15,8 +15,8 @@ use std::{
     rc::Rc,
 };
 
-use foldhash::fast::FixedState;
 pub(crate) use flush::Changes;
+use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use super::{
@@ -103,7 +103,12 @@ fn hash(key: &[u8]) -> u64 {
 }
 
 impl<V: Row> Cache<V> {
-    pub(super) fn new(context: &Rc<Context>, name: &'static str, number: u32, indexes: Vec<IndexSpec<V>>) -> Self {
+    pub(super) fn new(
+        context: &Rc<Context>,
+        name: &'static str,
+        number: u32,
+        indexes: Vec<IndexSpec<V>>,
+    ) -> Self {
         Self {
             context: context.clone(),
             name,
@@ -136,7 +141,11 @@ impl<V: Row> Cache<V> {
 
     /// The same, with the cache to change.
     #[inline]
-    fn with_key_mut<T>(&mut self, encode: impl FnOnce(&mut Vec<u8>), work: impl FnOnce(&mut Self, &[u8]) -> T) -> T {
+    fn with_key_mut<T>(
+        &mut self,
+        encode: impl FnOnce(&mut Vec<u8>),
+        work: impl FnOnce(&mut Self, &[u8]) -> T,
+    ) -> T {
         let mut key = self.scratch.take();
         key.clear();
         encode(&mut key);
@@ -356,7 +365,12 @@ impl<V: Row> Cache<V> {
     }
 
     /// The first (or last) changed row in a range of keys: its slot.
-    pub(super) fn changed(&self, start: &[u8], end: Option<&[u8]>, reverse: bool) -> Option<(Vec<u8>, usize)> {
+    pub(super) fn changed(
+        &self,
+        start: &[u8],
+        end: Option<&[u8]>,
+        reverse: bool,
+    ) -> Option<(Vec<u8>, usize)> {
         if self.dirty.is_empty() {
             return None;
         }

@@ -5,12 +5,7 @@
 //! change, what the index has for it is remembered; what it must have is worked
 //! out when somebody looks, at the latest at the flush.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    marker::PhantomData,
-    ops::Bound,
-};
+use std::{cell::RefCell, collections::BTreeMap, marker::PhantomData, ops::Bound};
 
 use super::{
     cache::{Cache, Changes},

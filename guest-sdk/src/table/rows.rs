@@ -139,7 +139,9 @@ impl<'a, K: Key, V: Row> Rows<'a, K, V> {
             let committed = page.rows.as_slice().first().map(|(key, _)| key);
             let changed = match (committed, changed) {
                 (None, None) => return None,
-                (Some(committed), Some((key, _))) if (key < *committed) == reverse && key != *committed => None,
+                (Some(committed), Some((key, _))) if (key < *committed) == reverse && key != *committed => {
+                    None
+                }
                 (_, changed) => changed,
             };
             let (key, bytes, change) = match changed {

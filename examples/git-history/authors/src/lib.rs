@@ -62,7 +62,8 @@ impl Authors {
         if !self.authors.contains(author) {
             return Err(QueryError::NotFound);
         }
-        let mut files: Vec<_> = self.touched.prefix(author).map(|((_, file), count)| (file, *count)).collect();
+        let mut files: Vec<_> =
+            self.touched.prefix(author).map(|((_, file), count)| (file, *count)).collect();
         files.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         files.truncate(limit.unwrap_or(10));
         Ok(files)

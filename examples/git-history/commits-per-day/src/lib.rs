@@ -79,7 +79,10 @@ mod tests {
             .fold(commit("bob", 2, "2024-05-01T10:00:00Z"));
         let second = json!(["2024-05-02", {"commits": 3, "files": 5, "authors": 2}]);
         assert_eq!(harness.query("busiest", json!({"limit": 1})), json!([second]));
-        assert_eq!(harness.query("between", json!({"first": "2024-05-02", "last": "2024-06-01"})), json!([second]));
+        assert_eq!(
+            harness.query("between", json!({"first": "2024-05-02", "last": "2024-06-01"})),
+            json!([second])
+        );
         assert_eq!(harness.query("by_weekday", json!({})), json!([0, 0, 1, 3, 0, 0, 0]));
         harness.check_replay();
     }

@@ -60,7 +60,8 @@ impl Tree {
             for (folder, name) in folders_of(path) {
                 let entry = self.entries.entry((folder, name));
                 entry.files += 1;
-                entry.is_folder = folder.len() + name.len() + 1 < path.len() || (folder.is_empty() && name != path);
+                entry.is_folder =
+                    folder.len() + name.len() + 1 < path.len() || (folder.is_empty() && name != path);
             }
         }
         self.files.insert(path, file);

@@ -65,7 +65,9 @@ impl<V: Row> Cache<V> {
             self.context.release(slot.cost as usize);
             self.context.hold(cost as usize);
             slot.cost = cost;
-            if self.slots[number as usize].value.is_none() && matches!(self.known.get(), Known::Vacant | Known::All) {
+            if self.slots[number as usize].value.is_none()
+                && matches!(self.known.get(), Known::Vacant | Known::All)
+            {
                 self.drop_slot(number as usize);
             }
         }

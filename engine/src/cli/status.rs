@@ -1,0 +1,326 @@
+//! `status`: what is deployed and how it does.
+
+use std::{collections::HashMap, time::Duration};
+
+use anyhow::Result;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    Context,
+    support::{
+        client::{Client, Place},
+        output::{Output, note},
+        table::Table,
+        text,
+    },
+};
+use crate::{
+    clock,
+    deploy::status::{DeploymentStatus, Health, PluginStatus, StateStatus, VersionStatus},
+};
+
+/// How long progress is measured for.
+const SAMPLE: Duration = Duration::from_millis(500);
+
+/// So many of a digest's digits tell it from others.
+const SHORT_DIGEST: usize = 12;
+
+/// Show what is deployed and how it does
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this plug-in, in detail
+    name: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Runs the command.
+pub async fn run(args: Args, context: &mut Context) -> Result<()> {
+    let client = args.place.required_server(&context.settings)?;
+    let output = &mut context.output;
+    let path: Vec<&str> = ["projections"].into_iter().chain(args.name.as_deref()).collect();
+    let document: Value = client.json(client.get(&path)).await?;
+    if output.is_json() {
+        output.json(&document)?;
+        return Ok(());
+    }
+    match args.name {
+        Some(_) => detail(&serde_json::from_value(document)?, output),
+        None => overview(&client, list(document)?, output).await,
+    }
+}
+
+fn list(document: Value) -> Result<Vec<PluginStatus>> {
+    #[derive(Deserialize)]
+    struct Listing {
+        projections: Vec<PluginStatus>,
+    }
+    Ok(match document {
+        Value::Array(_) => serde_json::from_value(document)?,
+        _ => serde_json::from_value::<Listing>(document)?.projections,
+    })
+}
+
+async fn overview(client: &Client, plugins: Vec<PluginStatus>, output: &mut Output) -> Result<()> {
+    if plugins.is_empty() {
+        note(format!("{} has no plug-ins yet; put a .wasm file into its plug-ins folder", client.url()));
+        return Ok(());
+    }
+    // Where something is on its way, a second look tells how fast.
+    let (mut plugins, mut rates) = (plugins, HashMap::new());
+    if plugins.iter().any(|plugin| plugin.versions.iter().any(is_behind)) {
+        let before = events(&plugins);
+        let started = clock::instant();
+        tokio::time::sleep(SAMPLE).await;
+        plugins = list(client.json(client.get(&["projections"])).await?)?;
+        let elapsed = started.elapsed();
+        rates = events(&plugins)
+            .into_iter()
+            .filter_map(|(version, now)| {
+                let folded = now.checked_sub(*before.get(&version)?)?;
+                Some((version, text::rate(folded, elapsed)))
+            })
+            .collect();
+    }
+    output.table(&versions_table(&plugins, &rates))?;
+    let troubled = plugins.iter().filter(|plugin| plugin.health != Health::Ok);
+    for (plugin, reason) in troubled.filter_map(|plugin| Some((plugin, plugin.reason.as_deref()?))) {
+        output.line(format!("\n{} is {}: {}", plugin.name, word(plugin.health), text::printable(reason)))?;
+    }
+    Ok(())
+}
+
+/// How many events each loaded version has folded.
+fn events(plugins: &[PluginStatus]) -> HashMap<String, u64> {
+    let versions = plugins.iter().flat_map(|plugin| &plugin.versions);
+    versions.filter_map(|version| Some((version.digest.clone(), version.state.as_ref()?.events))).collect()
+}
+
+fn is_behind(version: &VersionStatus) -> bool {
+    version.state.as_ref().is_some_and(|state| state.phase == "catch-up")
+}
+
+/// A row a version that runs, and one for a plug-in of which none does.
+fn versions_table(plugins: &[PluginStatus], rates: &HashMap<String, String>) -> Table {
+    let mut table = Table::new(["name", "station", "health", "position", "lag", "events/s", "state digest"]);
+    for plugin in plugins {
+        let running: Vec<_> =
+            plugin.versions.iter().filter_map(|version| Some((version, version.state.as_ref()?))).collect();
+        for (version, state) in &running {
+            table.row([
+                plugin.name.clone(),
+                version.station.clone(),
+                if version.station == "live" { word(plugin.health).to_owned() } else { state.phase.clone() },
+                text::number(state.position),
+                text::number(plugin.head.saturating_sub(state.position)),
+                rates.get(&version.digest).cloned().unwrap_or_default(),
+                short(&state.digest).to_owned(),
+            ]);
+        }
+        if running.is_empty() {
+            let station = plugin.versions.first().map_or("–", |version| &version.station);
+            table.row([&plugin.name, station, word(plugin.health), "–", "–", "", "–"]);
+        }
+    }
+    table
+}
+
+fn detail(plugin: &PluginStatus, output: &mut Output) -> Result<()> {
+    output.line(format!("{} ({}): {}", plugin.name, plugin.kind, word(plugin.health)))?;
+    if let Some(reason) = &plugin.reason {
+        output.line(format!("  {}", text::printable(reason)))?;
+    }
+    output.line(format!(
+        "position {} of {}, {} behind",
+        text::number(plugin.position),
+        text::number(plugin.head),
+        text::number(plugin.lag)
+    ))?;
+    output.line("\nversions")?;
+    output.table(&versions(&plugin.versions))?;
+    for version in &plugin.versions {
+        if let Some(reason) = &version.reason {
+            output.line(format!(
+                "  {} {}: {}",
+                short(&version.digest),
+                version.station,
+                text::printable(reason)
+            ))?;
+        }
+    }
+    let live = plugin.versions.iter().find(|version| version.station == "live");
+    if let Some(state) = live.and_then(|version| version.state.as_ref()) {
+        offers(state, output)?;
+    }
+    if !plugin.deployments.is_empty() {
+        output.line("\ndeployments")?;
+        output.table(&deployments(&plugin.deployments))?;
+    }
+    if !plugin.output.is_empty() {
+        output.line("\noutput")?;
+        for line in &plugin.output {
+            output.line(format!("  {}: {}", line.stream, text::printable(&line.line)))?;
+        }
+    }
+    Ok(())
+}
+
+fn versions(versions: &[VersionStatus]) -> Table {
+    let mut table = Table::new([
+        "version",
+        "station",
+        "phase",
+        "position",
+        "events",
+        "dead letters",
+        "state digest",
+        "on disk",
+        "created",
+    ]);
+    for version in versions {
+        let state = version.state.as_ref();
+        let of = |value: fn(&StateStatus) -> String| state.map_or_else(|| "–".to_owned(), value);
+        table.row([
+            short(&version.digest).to_owned(),
+            version.station.clone(),
+            of(|state| state.phase.clone()),
+            of(|state| text::number(state.position)),
+            of(|state| text::number(state.events)),
+            of(|state| text::number(state.dead_letters)),
+            of(|state| state.digest.clone()),
+            of(|state| text::bytes(state.size)),
+            version.created.to_string(),
+        ]);
+    }
+    table
+}
+
+/// The tables and queries of a version.
+fn offers(state: &StateStatus, output: &mut Output) -> Result<()> {
+    if !state.tables.is_empty() {
+        let mut table = Table::new(["table", "keys", "key", "indexes"]);
+        for entry in &state.tables {
+            table.row([
+                entry.name.clone(),
+                text::number(entry.keys),
+                entry.key.join(", "),
+                entry.indexes.join(", "),
+            ]);
+        }
+        output.line("\ntables")?;
+        output.table(&table)?;
+    }
+    if !state.queries.is_empty() {
+        let mut table = Table::new(["query", "parameters", "summary"]);
+        for query in &state.queries {
+            let parameters = query.parameters.get("properties").and_then(Value::as_object);
+            let names: Vec<_> = parameters.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+            table.row([query.name.clone(), names.join(", "), query.summary.clone().unwrap_or_default()]);
+        }
+        output.line("\nqueries")?;
+        output.table(&table)?;
+    }
+    Ok(())
+}
+
+fn deployments(deployments: &[DeploymentStatus]) -> Table {
+    let mut table =
+        Table::new(["id", "when", "action", "version", "size", "outcome", "replay", "events", "reason"]);
+    for deployment in deployments {
+        table.row([
+            text::number(deployment.id),
+            deployment.when.to_string(),
+            deployment.action.clone(),
+            short(&deployment.digest).to_owned(),
+            text::bytes(deployment.size),
+            deployment.outcome.clone(),
+            deployment
+                .replay_micros
+                .map(|micros| text::duration(Duration::from_micros(micros)))
+                .unwrap_or_default(),
+            deployment.events.map(text::number).unwrap_or_default(),
+            deployment.reason.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..SHORT_DIGEST).unwrap_or(digest)
+}
+
+fn word(health: Health) -> &'static str {
+    match health {
+        Health::Ok => "ok",
+        Health::Replaying => "replaying",
+        Health::Halted => "halted",
+        Health::Failed => "failed",
+        Health::Retired => "retired",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use serde_json::json;
+
+    use super::*;
+
+    fn plugins() -> Vec<PluginStatus> {
+        let version = |digest: &str, station: &str, state: Value| {
+            json!({
+                "digest": digest, "station": station, "file": "/plugins/churn.wasm", "size": 120_000,
+                "created": "2026-01-01T00:00:00Z", "promoted": null, "reason": null, "state": state,
+            })
+        };
+        let state = |phase: &str, position: u64, digest: &str| {
+            json!({
+                "phase": phase, "position": position, "digest": digest, "events": position, "dead-letters": 0,
+                "size": 2_000_000, "queries": [],
+                "tables": [{"name": "files", "key": ["string"], "keys": 15_521, "indexes": ["changes"]}],
+            })
+        };
+        let plugin = |name: &str, health: &str, reason: Value, versions: Value| {
+            json!({
+                "name": name, "kind": "projection", "health": health, "reason": reason, "position": 154_852,
+                "head": 154_852, "lag": 0, "live": null, "versions": versions, "deployments": [], "output": [],
+            })
+        };
+        let live = version(
+            "aaaaaaaaaaaaaaaaaaaa",
+            "live",
+            state("live", 154_852, "0123456789abcdef0123456789abcdef"),
+        );
+        let next = version(
+            "bbbbbbbbbbbbbbbbbbbb",
+            "candidate",
+            state("catch-up", 77_000, "ffff456789abcdef0123456789abcdef"),
+        );
+        let document = json!({"projections": [
+            plugin("churn", "ok", Value::Null, json!([live, next])),
+            plugin("broken", "failed", "it exports no projection".into(), json!([version("cc", "failed", Value::Null)])),
+        ]});
+        list(document).unwrap()
+    }
+
+    #[test]
+    fn an_overview() {
+        let rates = HashMap::from([("bbbbbbbbbbbbbbbbbbbb".to_owned(), "1,200,000".to_owned())]);
+        expect![[r#"
+            name    station    health    position     lag   events/s  state digest
+            churn   live       ok         154,852       0             0123456789ab
+            churn   candidate  catch-up    77,000  77,852  1,200,000  ffff456789ab
+            broken  failed     failed           –       –             –
+        "#]]
+        .assert_eq(&versions_table(&plugins(), &rates).render(60));
+    }
+
+    #[test]
+    fn what_is_behind() {
+        let plugins = plugins();
+        assert_eq!(plugins[0].versions.iter().map(is_behind).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(events(&plugins).len(), 2);
+        assert_eq!(short("abc"), "abc");
+    }
+}

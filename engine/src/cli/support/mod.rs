@@ -1,0 +1,21 @@
+//! What several commands share.
+//!
+//! - `text.rs`: numbers, durations and sizes for people.
+//! - `table.rs`: aligned tables; `json_table.rs`: JSON as such a table.
+//! - `output.rs`: standard output, which may close at any time.
+//! - `progress.rs`: the progress bar.
+//! - `ndjson.rs`: lines of events from files and standard input.
+//! - `presence.rs`: how a server and the other commands on a data folder find
+//!   each other.
+//! - `client.rs`: HTTP to a running server, and its problems as our errors.
+//! - `log.rs`: the log, behind a server or opened here.
+
+pub mod client;
+pub mod json_table;
+pub mod log;
+pub mod ndjson;
+pub mod output;
+pub mod presence;
+pub mod progress;
+pub mod table;
+pub mod text;

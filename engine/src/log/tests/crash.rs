@@ -1,0 +1,1 @@
+//! A storage that loses what was not synced.
