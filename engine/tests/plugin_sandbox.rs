@@ -146,12 +146,20 @@ fn a_good_plugin_counts() {
 
 #[test]
 fn endless_loops_end() {
-    check("spins", "[limits]\ncpu = \"200ms\"", expect!["it used more than 200ms of CPU in one call (limits.cpu)"]);
+    check(
+        "spins",
+        "[limits]\ncpu = \"200ms\"",
+        expect!["it used more than 200ms of CPU in one call (limits.cpu)"],
+    );
 }
 
 #[test]
 fn memory_is_limited() {
-    check("hoards", "[limits]\nmemory = \"32 MiB\"", expect!["it needs more than 32 MiB of memory (limits.memory)"]);
+    check(
+        "hoards",
+        "[limits]\nmemory = \"32 MiB\"",
+        expect!["it needs more than 32 MiB of memory (limits.memory)"],
+    );
 }
 
 #[test]
@@ -161,27 +169,55 @@ fn recursion_is_limited() {
 
 #[test]
 fn there_are_no_files() {
-    check("opens-file", "", expect![[r#"it panicked: the file is there: Os { code: 44, kind: NotFound, message: "No such file or directory" } (tests/guests/examples/opens-file.rs:10:38)"#]]);
+    check(
+        "opens-file",
+        "",
+        expect![[
+            r#"it panicked: the file is there: Os { code: 44, kind: NotFound, message: "No such file or directory" } (tests/guests/examples/opens-file.rs:10:38)"#
+        ]],
+    );
 }
 
 #[test]
 fn there_are_no_sockets() {
-    check("connects", "", expect!["it called wasi:sockets/tcp-create-socket@0.2.6#create-tcp-socket: a projection's sandbox has no network"]);
+    check(
+        "connects",
+        "",
+        expect![
+            "it called wasi:sockets/tcp-create-socket@0.2.6#create-tcp-socket: a projection's sandbox has no network"
+        ],
+    );
 }
 
 #[test]
 fn there_is_no_waiting() {
-    check("sleeps", "", expect!["it wanted to wait for a timer: time stands still in a projection, so that a replay gives the same state; use the event's own times"]);
+    check(
+        "sleeps",
+        "",
+        expect![
+            "it wanted to wait for a timer: time stands still in a projection, so that a replay gives the same state; use the event's own times"
+        ],
+    );
 }
 
 #[test]
 fn there_are_no_random_bytes_while_folding() {
-    check("randomizes", "", expect!["it asked for random bytes while folding, which would make every replay differ: derive them from the event's id (`event.random()` and `event.uuid()` in the SDK)"]);
+    check(
+        "randomizes",
+        "",
+        expect![
+            "it asked for random bytes while folding, which would make every replay differ: derive them from the event's id (`event.random()` and `event.uuid()` in the SDK)"
+        ],
+    );
 }
 
 #[test]
 fn a_panic_is_the_reason() {
-    check("panics", "", expect!["it panicked: there is no reel 4 in the box (tests/guests/examples/panics.rs:10:9)"]);
+    check(
+        "panics",
+        "",
+        expect!["it panicked: there is no reel 4 in the box (tests/guests/examples/panics.rs:10:9)"],
+    );
 }
 
 #[test]
@@ -205,11 +241,13 @@ fn a_flush_of_ten_gigabytes_is_refused() {
     let (_, mut instance) = start("floods", "");
     block_on(instance.apply(&block(1, &["a"]))).unwrap();
     let error = block_on(instance.flush()).unwrap_err();
-    expect!["floods flushed what cannot be committed: more than 256 MiB at once (limits.flush)"].assert_eq(&error.to_string());
+    expect!["floods flushed what cannot be committed: more than 256 MiB at once (limits.flush)"]
+        .assert_eq(&error.to_string());
 
     let (_, mut instance) = start("floods", "[limits]\nflush = \"1 MiB\"");
     let error = block_on(instance.flush()).unwrap_err();
-    expect!["floods was stopped while flushing: it flushes more than 1 MiB at once (limits.flush)"].assert_eq(&error.to_string());
+    expect!["floods was stopped while flushing: it flushes more than 1 MiB at once (limits.flush)"]
+        .assert_eq(&error.to_string());
 }
 
 #[test]
@@ -225,7 +263,8 @@ fn the_last_lines_are_kept() {
 #[test]
 fn a_wrong_description_is_refused() {
     let error = load("wrong-describe", "").err().unwrap();
-    expect![[r#"wrong-describe describes itself wrongly: there are two tables named "a""#]].assert_eq(&error.to_string());
+    expect![[r#"wrong-describe describes itself wrongly: there are two tables named "a""#]]
+        .assert_eq(&error.to_string());
 }
 
 #[test]
