@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     task::{Context, Poll, Waker},
 };
 
@@ -74,8 +74,13 @@ impl StateReader for Memory {
     }
 }
 
-fn host() -> Host {
-    Host::new(HostSettings::default()).unwrap()
+/// One host for all, which keeps what it has compiled for the next run.
+fn host() -> &'static Host {
+    static HOST: LazyLock<Host> = LazyLock::new(|| {
+        let cache_dir = Some(env!("CARGO_TARGET_TMPDIR").into());
+        Host::new(HostSettings { cache_dir, ..HostSettings::default() }).unwrap()
+    });
+    &HOST
 }
 
 fn load(guest: &str, settings: &str) -> Result<Arc<Plugin>, PluginError> {
@@ -116,6 +121,20 @@ fn check(guest: &str, settings: &str, reason: Expect) {
     block_on(instance.apply(&block(1, &["good", "good"]))).unwrap();
     let error = block_on(instance.apply(&block(3, &["good", "bad", "good"]))).unwrap_err();
     reason.assert_eq(&error.to_string());
+}
+
+#[test]
+fn instances_can_move_between_threads() {
+    fn check<T: Send>(_: &T) {}
+    let host = host();
+    check(&host.load("counts", b"", &Settings::default()));
+    let (plugin, mut instance) = start("counts", "");
+    check(&plugin.start(Arc::new(Memory::default())));
+    let block = block(1, &["a"]);
+    check(&instance.apply(&block));
+    check(&instance.flush());
+    check(&instance.query("total", Vec::new()));
+    check(&instance);
 }
 
 #[test]
@@ -173,7 +192,7 @@ fn there_are_no_files() {
         "opens-file",
         "",
         expect![[
-            r#"it panicked: the file is there: Os { code: 44, kind: NotFound, message: "No such file or directory" } (tests/guests/examples/opens-file.rs:10:38)"#
+            r#"it panicked: the file is there: Os { code: 44, kind: NotFound, message: "No such file or directory" } (tests/guests/examples/opens-file.rs:10:38); it looked for files, and a projection's sandbox has none"#
         ]],
     );
 }
@@ -226,14 +245,20 @@ fn a_refused_event_is_named() {
 }
 
 #[test]
-fn hash_maps_are_the_same_in_every_instance() {
+fn every_run_begins_alike() {
     let printed = || {
-        let (plugin, mut instance) = start("randomizes", "");
-        block_on(instance.apply(&block(1, &["test.hash", "test.hash"]))).unwrap();
+        let (plugin, mut instance) = start(
+            "randomizes",
+            "[values]
+rate = 1.5",
+        );
+        block_on(instance.apply(&block(1, &["test.hash", "test.hash", "test.clock"]))).unwrap();
         plugin.output().lines()
     };
-    assert_eq!(printed(), printed());
-    assert_eq!(printed()[0].0, Stream::Stdout);
+    let lines = printed();
+    assert_eq!(lines, printed());
+    assert_eq!(lines[0].0, Stream::Stdout);
+    expect![[r#"0ns 0ns [("rate", "1.5")] 0"#]].assert_eq(&lines[2].1);
 }
 
 #[test]

@@ -88,13 +88,20 @@ impl Plugin {
         state: Arc<dyn StateReader>,
         describe: bool,
     ) -> Result<(Instance, Option<String>), PluginError> {
-        let Prepared { engine, pre, .. } = &self.prepared;
+        let Prepared { engine, pre, exports, apply, .. } = &self.prepared;
         let mut store =
             Guest::store(engine, &self.name, &self.settings, &self.output, self.tables.len(), state);
         guest::begin(&mut store, false);
         let stopped = |doing, reason| PluginError::Stopped { plugin: self.name.to_string(), doing, reason };
-        let exports = match pre.instantiate_async(&mut store).await {
-            Ok(exports) => exports,
+        let started = pre.instantiate_async(&mut store).await.and_then(|instance| {
+            let apply = instance.get_func(&mut store, apply);
+            Ok((
+                exports.load(&mut store, &instance)?,
+                apply.ok_or_else(|| wasmtime::format_err!("no apply"))?,
+            ))
+        });
+        let (exports, apply) = match started {
+            Ok(started) => started,
             Err(error) => return Err(stopped("starting", stop::explain(&mut store, &error, false))),
         };
         store.data().printer.end();
@@ -110,6 +117,6 @@ impl Plugin {
             store.data().printer.end();
         }
         store.data_mut().starting = false;
-        Ok((Instance::new(store, exports, self.name.clone(), self.tables.clone()), json))
+        Ok((Instance::new(store, exports, apply, self.name.clone(), self.tables.clone()), json))
     }
 }

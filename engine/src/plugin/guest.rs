@@ -30,6 +30,8 @@ pub(super) struct Guest {
     pub(super) starting: bool,
     /// How many random numbers it has drawn while starting.
     pub(super) drawn: u64,
+    /// It has looked for directories, of which there are none.
+    pub(super) wanted_files: bool,
     pub(super) printer: Printer,
     pub(super) resources: ResourceTable,
     wasi: WasiCtx,
@@ -60,6 +62,7 @@ impl Guest {
             tables,
             starting: true,
             drawn: 0,
+            wanted_files: false,
             printer,
             resources,
             wasi,

@@ -4,11 +4,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use wasmtime::{
     Config, Engine, OptLevel, WasmFeatures,
-    component::{Component, HasSelf, Linker},
+    component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker},
 };
 
 use super::{
-    bindings::{self, ProjectionPluginPre},
+    bindings::{self, ProjectionPluginIndices},
     cache::Cache,
     component::Plugin,
     error::PluginError,
@@ -46,7 +46,9 @@ struct Shared {
 /// A component that is compiled and linked, not yet asked who it is.
 pub(super) struct Prepared {
     pub(super) engine: Engine,
-    pub(super) pre: ProjectionPluginPre<Guest>,
+    pub(super) pre: InstancePre<Guest>,
+    pub(super) exports: ProjectionPluginIndices,
+    pub(super) apply: ComponentExportIndex,
     /// It may draw random numbers when it is first called, so it has to be
     /// called once before it folds.
     pub(super) needs_start: bool,
@@ -108,12 +110,17 @@ impl Shared {
         })?;
         inspect::check_fit(&self.engine, &component).map_err(unfit)?;
         let mut linker = self.linker.clone();
-        let pre = wasi::refuse(&self.engine, &mut linker, &component)
-            .and_then(|()| linker.instantiate_pre(&component))
-            .and_then(ProjectionPluginPre::new)
-            .map_err(|error| unfit(format!("its imports and exports have other types: {error:#}")))?;
+        let linked = wasi::refuse(&self.engine, &mut linker, &component).and_then(|()| {
+            let pre = linker.instantiate_pre(&component)?;
+            let exports = ProjectionPluginIndices::new(&pre)?;
+            Ok((pre, exports))
+        });
+        let (pre, exports) =
+            linked.map_err(|error| unfit(format!("its imports and exports have other types: {error:#}")))?;
+        let apply = inspect::export(&component, "projection", "apply")
+            .ok_or_else(|| unfit("it does not export the function apply".to_owned()))?;
         let needs_start = inspect::imports(&self.engine, &component, "wasi:random/random");
-        Ok(Prepared { engine: self.engine.clone(), pre, needs_start })
+        Ok(Prepared { engine: self.engine.clone(), pre, exports, apply, needs_start })
     }
 }
 

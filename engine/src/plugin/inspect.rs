@@ -1,6 +1,9 @@
 //! What a file is, and whether it fits this host.
 
-use wasmtime::{Engine, component::Component};
+use wasmtime::{
+    Engine,
+    component::{Component, ComponentExportIndex},
+};
 
 use super::{
     INTERFACE_VERSION,
@@ -39,7 +42,7 @@ pub(super) fn check_form(wasm: &[u8]) -> Result<(), String> {
 /// Says what is wrong with a component that the compiler refuses.
 pub(super) fn explain(wasm: &[u8], error: &wasmtime::Error) -> String {
     let text = format!("{error:#}");
-    if ["unexpected end", "section out of bounds", "unexpected EOF"].iter().any(|sign| text.contains(sign)) {
+    if ["unexpected end", "is out of bounds (bound"].iter().any(|sign| text.contains(sign)) {
         return truncated(wasm.len());
     }
     let text: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -79,6 +82,13 @@ pub(super) fn check_fit(engine: &Engine, component: &Component) -> Result<(), St
         return Err(format!("it does not export {}: a projection must", missing.join(" and ")));
     }
     Ok(())
+}
+
+/// A function of one of the interfaces that a projection exports.
+pub(super) fn export(component: &Component, interface: &str, function: &str) -> Option<ComponentExportIndex> {
+    let interface = format!("projectionist:plugin/{interface}@{INTERFACE_VERSION}");
+    let interface = component.get_export_index(None, &interface)?;
+    component.get_export_index(Some(&interface), function)
 }
 
 /// Whether a component imports an interface, of whichever version.

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use wasmtime::Store;
+use wasmtime::{Store, component::Func};
 
 use super::{
-    bindings::{
-        ProjectionPlugin,
-        events::{self, Span},
-        plugin_interface::QueryFailure,
-    },
+    bindings::{ProjectionPlugin, plugin_interface::QueryFailure, projection_interface::Failure},
     changes::Changes,
+    crossing::Crossing,
     error::{ApplyError, CallError, PluginError},
     guest::{self, Guest},
     state::StateReader,
     stop,
 };
-use crate::event::{self, Block};
+use crate::event::Block;
 
 /// A running plug-in. After an error other than [`CallError::UnknownQuery`],
 /// [`CallError::BadArguments`] or [`CallError::Failed`] it cannot be used any
@@ -27,6 +24,8 @@ use crate::event::{self, Block};
 pub struct Instance {
     store: Store<Guest>,
     exports: ProjectionPlugin,
+    /// Called without the generated bindings: see `crossing.rs`.
+    apply: Func,
     name: Arc<str>,
     tables: Arc<[String]>,
 }
@@ -35,10 +34,11 @@ impl Instance {
     pub(super) fn new(
         store: Store<Guest>,
         exports: ProjectionPlugin,
+        apply: Func,
         name: Arc<str>,
         tables: Arc<[String]>,
     ) -> Self {
-        Self { store, exports, name, tables }
+        Self { store, exports, apply, name, tables }
     }
 
     /// Lets it read another state from now on.
@@ -50,19 +50,25 @@ impl Instance {
     /// Answers about how many bytes a flush would return now.
     pub async fn apply(&mut self, block: &Block) -> Result<u64, ApplyError> {
         let names: Vec<&str> = block.names.iter().map(String::as_str).collect();
-        let heads: Vec<events::Head> = block.heads.iter().map(head).collect();
-        let block = events::Block { names: &names, heads: &heads, bytes: &block.bytes };
         guest::begin(&mut self.store, false);
-        let call = self.exports.projectionist_plugin_projection().call_apply(&mut self.store, block).await;
+        let crossing = Crossing::new(block, &names);
+        let call = match self.apply.typed::<(Crossing<'_>,), (Result<u64, Failure>,)>(&self.store) {
+            Ok(apply) => apply.call_async(&mut self.store, (crossing,)).await,
+            Err(error) => Err(error),
+        };
         match self.end(call, false) {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(failure)) if heads.iter().any(|head| head.position == failure.position) => {
-                Err(ApplyError::Failure { position: failure.position, message: failure.message })
+            Ok((Ok(bytes),)) => Ok(bytes),
+            Ok((Err(failure),)) if block.heads.iter().any(|head| head.position == failure.position) => {
+                Err(ApplyError::Failure {
+                    position: failure.position,
+                    message: stop::shortened(&failure.message),
+                })
             }
-            Ok(Err(failure)) => Err(ApplyError::Trap {
+            Ok((Err(failure),)) => Err(ApplyError::Trap {
                 reason: format!(
                     "blames event {}, which it was not given: {}",
-                    failure.position, failure.message
+                    failure.position,
+                    stop::shortened(&failure.message)
                 ),
             }),
             Err(reason) => Err(ApplyError::Trap { reason }),
@@ -90,8 +96,10 @@ impl Instance {
         match self.end(call, false) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(QueryFailure::NotFound)) => Err(CallError::UnknownQuery),
-            Ok(Err(QueryFailure::BadArguments(message))) => Err(CallError::BadArguments(message)),
-            Ok(Err(QueryFailure::Failed(message))) => Err(CallError::Failed(message)),
+            Ok(Err(QueryFailure::BadArguments(message))) => {
+                Err(CallError::BadArguments(stop::shortened(&message)))
+            }
+            Ok(Err(QueryFailure::Failed(message))) => Err(CallError::Failed(stop::shortened(&message))),
             Err(reason) => Err(CallError::Trapped(reason)),
         }
     }
@@ -104,23 +112,5 @@ impl Instance {
             }
             Err(error) => Err(stop::explain(&mut self.store, &error, flushing)),
         }
-    }
-}
-
-fn head(head: &event::Head) -> events::Head {
-    let span = |event::Span { offset, length }| Span { offset, length };
-    events::Head {
-        position: head.position,
-        time: head.time,
-        recorded: head.recorded,
-        version: head.version,
-        type_: head.event_type,
-        source: head.source,
-        content_type: head.content_type,
-        id: span(head.id),
-        subject: span(head.subject),
-        data: span(head.data),
-        extensions: span(head.extensions),
-        tags: span(head.tags),
     }
 }

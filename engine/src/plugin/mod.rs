@@ -8,7 +8,7 @@
 //! - [`Plugin`] (`component.rs`): a component that has been loaded and has
 //!   described itself ([`description`], `validate.rs`).
 //! - [`Instance`] (`instance.rs`): a running one: apply, flush ([`Changes`]),
-//!   query.
+//!   query. `crossing.rs`: how a block gets into it.
 //! - `guest.rs`: what the host keeps for an instance: meters, output, state.
 //! - `wasi/`: what a guest finds of WASI: nothing that differs from run to run.
 //! - [`StateReader`] (`state.rs`): what a guest can read of its own state.
@@ -24,6 +24,7 @@ mod bindings;
 mod cache;
 mod changes;
 mod component;
+mod crossing;
 pub mod description;
 mod error;
 mod guest;

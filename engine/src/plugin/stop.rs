@@ -56,9 +56,13 @@ pub(super) fn explain(store: &mut Store<Guest>, error: &wasmtime::Error, flushin
         return refusal;
     }
     if let Some(trap) = error.downcast_ref::<Trap>() {
-        return match panic_message(&words) {
+        let reason = match panic_message(&words) {
             Some(message) => format!("panicked: {message}"),
             None => quoting(describe(*trap).to_owned(), &words),
+        };
+        return match guest.wanted_files {
+            true => format!("{reason}; it looked for files, and a projection's sandbox has none"),
+            false => reason,
         };
     }
     let text = format!("{error:#}");
@@ -114,7 +118,8 @@ fn panic_message(words: &[String]) -> Option<String> {
     Some(format!("{} ({place})", shortened(&message.join(" "))))
 }
 
-fn shortened(text: &str) -> String {
+/// So much of a guest's words as fits into a reason.
+pub(super) fn shortened(text: &str) -> String {
     match text.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

@@ -10,6 +10,10 @@ const LONGEST_NAME: usize = 128;
 
 /// Reads the answer of `describe`.
 pub(super) fn parse(json: &str) -> Result<Description, String> {
+    // serde would read an array as the fields in their order.
+    if !json.trim_start().starts_with('{') {
+        return Err("its answer is no description: it must be a JSON object".to_owned());
+    }
     let description: Description =
         serde_json::from_str(json).map_err(|error| format!("its answer is no description: {error}"))?;
     check(&description)?;

@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{VersionState, error::Origin, error::StateError};
+use super::{
+    VersionState,
+    error::{Origin, StateError},
+    version::disk_size,
+};
 
 /// The folder with the state files of all versions:
 /// `<folder>/<plug-in's name>/<version's digest>.redb`.
@@ -21,7 +25,7 @@ pub struct StateFile {
     pub name: String,
     /// The version's digest.
     pub digest: String,
-    /// The size of the file.
+    /// How much of the disk it takes.
     pub size: u64,
 }
 
@@ -57,7 +61,7 @@ impl StateFolder {
             }
             for (file, path) in self.entries(&folder)? {
                 if let Some(digest) = file.strip_suffix(".redb") {
-                    let size = fs::metadata(&path).map(|file| file.len()).unwrap_or_default();
+                    let size = fs::metadata(&path).map(|file| disk_size(&file)).unwrap_or_default();
                     found.push(StateFile { name: name.clone(), digest: digest.to_owned(), size });
                 }
             }

@@ -36,7 +36,7 @@ pub use digest::Digest;
 pub use error::StateError;
 pub use folder::{StateFile, StateFolder};
 pub use meta::Checkpoint;
-pub use snapshot::{KeyRange, Snapshot};
+pub use snapshot::{Entry, KeyRange, Snapshot};
 pub use version::VersionState;
 
 /// The number of a table: its place in the list that a version's file was

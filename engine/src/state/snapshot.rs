@@ -16,6 +16,9 @@ use super::{
 
 type OpenTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
+/// A key and its value, both encoded.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 /// A version's state as it stood at one checkpoint: all tables and the
 /// checkpoint from one transaction, whatever is committed meanwhile.
 ///
@@ -83,7 +86,7 @@ impl Snapshot {
     }
 
     /// The entries of a range.
-    pub fn scan(&self, table: u32, range: &KeyRange) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    pub fn scan(&self, table: u32, range: &KeyRange) -> Result<Vec<Entry>, StateError> {
         let mut entries = Vec::new();
         self.visit(table, range, |key, value| {
             entries.push((key.to_vec(), value.to_vec()));

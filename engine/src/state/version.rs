@@ -163,10 +163,10 @@ impl VersionState {
         table.len().map_err(origin.failed(action))
     }
 
-    /// The size of the file; 0 for state in memory.
+    /// How much of the disk the file takes; 0 for state in memory.
     pub fn size_bytes(&self) -> u64 {
         let path = self.inner.path.as_ref();
-        path.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |file| file.len())
+        path.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |file| disk_size(&file))
     }
 
     /// The file; none for state in memory.
@@ -182,6 +182,15 @@ impl VersionState {
         }
         Ok(())
     }
+}
+
+/// redb lets a file grow by doubling it; what was never written takes no space.
+pub(super) fn disk_size(file: &std::fs::Metadata) -> u64 {
+    #[cfg(unix)]
+    let taken = std::os::unix::fs::MetadataExt::blocks(file) * 512;
+    #[cfg(not(unix))]
+    let taken = u64::MAX;
+    taken.min(file.len())
 }
 
 /// redb's own guard for a file that it did not write is partly a panic; a

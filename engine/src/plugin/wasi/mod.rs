@@ -1,14 +1,16 @@
 //! What a guest finds of WASI: nothing that differs from run to run.
 //!
 //! - `clocks.rs`: clocks that stand still; timers stop the plug-in.
+//! - `files.rs`: no directories, so nothing can be opened.
 //! - `random.rs`: constant seeds; random bytes while folding stop the plug-in.
 //! - `refused.rs`: sockets and HTTP, which link but stop the plug-in when called.
 //!
-//! Streams, environment, exit and a file system without directories come from
+//! Streams, environment, exit and what can be done with open files come from
 //! `wasmtime-wasi` as they are: with the context of `guest.rs` they reach
 //! nothing outside.
 
 mod clocks;
+mod files;
 mod random;
 mod refused;
 
@@ -56,6 +58,6 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
     wasi::cli::terminal_stdout::add_to_linker::<Guest, WasiCli>(linker, Guest::cli)?;
     wasi::cli::terminal_stderr::add_to_linker::<Guest, WasiCli>(linker, Guest::cli)?;
 
-    wasi::filesystem::preopens::add_to_linker::<Guest, WasiFilesystem>(linker, Guest::filesystem)?;
+    wasi::filesystem::preopens::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
     wasi::filesystem::types::add_to_linker::<Guest, WasiFilesystem>(linker, Guest::filesystem)
 }

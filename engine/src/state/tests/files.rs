@@ -114,6 +114,27 @@ fn a_file_with_holes_opens_or_does_not() {
     }
 }
 
+/// What a live version does for hours: commits that are not durable, and one
+/// now and then that is.
+#[test]
+fn the_file_does_not_grow_with_the_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = VersionState::open(&folder.path().join("a.redb"), &tables(&["a"]), CACHE).unwrap();
+    let mut sizes = Vec::new();
+    for position in 1..=2_000_u64 {
+        let keys: Vec<_> =
+            (0..20).map(|key| (position * 7 + key * 131) % 1_000).map(u64::to_be_bytes).collect();
+        let value = position.to_be_bytes();
+        let changes = keys.iter().map(|key| Change { table: 0, key, value: Some(&value) });
+        state.commit(changes, position, 1, None, Durability::Eventual).unwrap();
+        if position % 50 == 0 {
+            state.sync().unwrap();
+            sizes.push(fs::metadata(state.path().unwrap()).unwrap().len());
+        }
+    }
+    assert_eq!(sizes[sizes.len() / 4], sizes[sizes.len() - 1], "{sizes:?}");
+}
+
 #[test]
 fn files_are_listed_and_purged() {
     let folder = tempfile::tempdir().unwrap();

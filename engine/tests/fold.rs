@@ -1,0 +1,152 @@
+//! Live state = replayed state: whatever the sizes of calls and blocks, however
+//! often the runner is stopped in between, a version ends with the same digest.
+
+use std::sync::Arc;
+
+use projectionist::{
+    event::{Envelope, Position},
+    log::{Append, EventLog, LogSettings, memory::MemoryLog},
+    plugin::{Host, HostSettings, Plugin, Settings},
+    projection::{self, Halt, Phase, Scheduler, Version},
+    state::{Checkpoint, VersionState},
+};
+use projectionist_test_guests::component_bytes;
+use proptest::{prelude::*, test_runner::TestRunner};
+use tokio::runtime::Runtime;
+
+/// A runtime, a host and its plug-ins, made once for many cases.
+struct Fixture {
+    runtime: Runtime,
+    host: Host,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let host = Host::new(HostSettings::default()).unwrap();
+        Self { runtime, host }
+    }
+
+    fn load(&self, guest: &str, settings: &str) -> Arc<Plugin> {
+        let settings = Settings::parse(settings).unwrap();
+        self.runtime.block_on(self.host.load(guest, &component_bytes(guest), &settings)).unwrap()
+    }
+
+    fn append(&self, log: &MemoryLog, types: &[u8]) {
+        let first = log.head();
+        let event = |(index, event_type): (usize, &u8)| Envelope {
+            id: format!("event-{}", first + index as Position),
+            source: "/test".into(),
+            event_type: format!("type-{event_type}"),
+            subject: None,
+            time: None,
+            content_type: "application/json".into(),
+            data: format!("{{\"number\":{index}}}").into(),
+            tags: Vec::new(),
+            extensions: Default::default(),
+        };
+        let events = types.iter().enumerate().map(event).collect();
+        self.runtime.block_on(log.append(Append { events, ..Append::default() })).unwrap();
+    }
+
+    fn fold(&self, version: &Arc<Version>, log: &Arc<MemoryLog>) -> Result<Checkpoint, Halt> {
+        let log: Arc<dyn EventLog> = Arc::clone(log) as _;
+        self.runtime.block_on(projection::fold(Arc::clone(version), log))?;
+        Ok(version.state().checkpoint())
+    }
+}
+
+fn version(plugin: &Arc<Plugin>) -> Arc<Version> {
+    let state = VersionState::in_memory(plugin.tables()).unwrap();
+    Arc::new(Version::new(plugin.name(), "0", Arc::clone(plugin), Arc::new(state)))
+}
+
+fn small_blocks(events: usize) -> Arc<MemoryLog> {
+    Arc::new(MemoryLog::new(LogSettings { block_events: events, ..LogSettings::default() }))
+}
+
+#[test]
+fn the_sizes_of_blocks_and_calls_and_restarts_make_no_difference() {
+    let fixture = Fixture::new();
+    let plain = fixture.load("counts", "");
+    let tiny = [1, 3, 4096].map(|events| {
+        fixture.load("counts", &format!("[policies]\nblock-events = {events}\ncommit-bytes = {events}"))
+    });
+    let batches = prop::collection::vec(prop::collection::vec(0_u8..5, 1..40), 1..12);
+    let cases = (batches, prop::sample::select(vec![1_usize, 7, 64, 4096]), 0..tiny.len());
+    let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
+    TestRunner::new(config)
+        .run(&cases, |(batches, block_events, calls)| {
+            let log = small_blocks(block_events);
+            // Follows batch by batch; every fold ends with a stop and begins
+            // with a fresh instance.
+            let followed = version(&tiny[calls]);
+            for batch in &batches {
+                fixture.append(&log, batch);
+                fixture.fold(&followed, &log).unwrap();
+            }
+            let replayed = fixture.fold(&version(&plain), &log).unwrap();
+            prop_assert_eq!(followed.state().checkpoint(), replayed);
+            let snapshot = followed.state().snapshot().unwrap();
+            prop_assert_eq!(snapshot.digest_from_scratch().unwrap(), replayed.digest);
+            prop_assert_eq!(replayed.events, batches.iter().map(|batch| batch.len() as u64).sum::<u64>());
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_runner_follows_the_head_and_ends_with_the_state_of_a_replay() {
+    let fixture = Fixture::new();
+    let plugin = fixture.load("counts", "");
+    let log = small_blocks(64);
+    let followed = version(&plugin);
+    let scheduler = {
+        let _context = fixture.runtime.enter();
+        Scheduler::new(2).unwrap()
+    };
+    let run = projection::start(&scheduler, Arc::clone(&followed), Arc::clone(&log) as _, true);
+    let mut progress = followed.progress();
+    for batch in [&[1, 2, 3][..], &[1; 500], &[4]] {
+        fixture.append(&log, batch);
+        let head = log.head();
+        let there = progress.wait_for(|progress| progress.position == head);
+        assert_eq!(fixture.runtime.block_on(there).unwrap().phase, Phase::Live);
+    }
+    fixture.runtime.block_on(run.stop());
+    assert_eq!(followed.state().checkpoint(), fixture.fold(&version(&plugin), &log).unwrap());
+}
+
+#[test]
+fn the_one_event_at_fault_is_named_and_what_came_before_it_is_kept() {
+    let fixture = Fixture::new();
+    for (guest, expected) in [("panics", "panicked"), ("refuses", ""), ("recurses", "")] {
+        let plugin = fixture.load(guest, "[values]\nat = \"type-9\"");
+        let log = small_blocks(1_000);
+        let mut types = vec![1; 700];
+        types.push(9);
+        types.extend([2; 50]);
+        fixture.append(&log, &types);
+        let version = version(&plugin);
+        let halt = fixture.fold(&version, &log).unwrap_err();
+        let event = halt.event.clone().unwrap();
+        assert_eq!((event.position, event.event_type.as_str()), (701, "type-9"), "{guest}");
+        assert!(halt.reason.contains(expected), "{guest}: {}", halt.reason);
+        assert_eq!(version.state().checkpoint().position, 700, "{guest}");
+    }
+}
+
+#[test]
+fn an_event_at_fault_can_be_kept_as_a_dead_letter_instead() {
+    let fixture = Fixture::new();
+    let settings = "[policies]\non-failure = \"dead-letter\"\n[values]\nat = \"type-9\"";
+    let plugin = fixture.load("panics", settings);
+    let log = small_blocks(100);
+    fixture.append(&log, &[vec![1; 150], vec![9], vec![1; 150], vec![9]].concat());
+    let with_letters = version(&plugin);
+    let checkpoint = fixture.fold(&with_letters, &log).unwrap();
+    assert_eq!((checkpoint.position, checkpoint.events), (302, 300));
+    let letters = with_letters.state().dead_letters().unwrap();
+    assert_eq!(letters.iter().map(|letter| letter.position).collect::<Vec<_>>(), [151, 302]);
+    assert!(letters[0].reason.contains("panicked"), "{}", letters[0].reason);
+}
