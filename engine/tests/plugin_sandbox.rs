@@ -209,6 +209,15 @@ fn there_are_no_sockets() {
 }
 
 #[test]
+fn there_is_no_http() {
+    check(
+        "fetches",
+        "",
+        expect!["it called wasi:http/types@0.2.4#[constructor]fields: a projection's sandbox has no network"],
+    );
+}
+
+#[test]
 fn there_is_no_waiting() {
     check(
         "sleeps",
