@@ -14,8 +14,8 @@ mod promises;
 mod speed;
 
 use super::{
-    Append, AppendError, Appended, Condition, Criterion, EventLog, LogError, LogSettings, Selection,
-    embedded::EmbeddedLog, memory::MemoryLog,
+    Append, AppendError, Appended, Condition, Criterion, EmbeddedLog, EventLog, LogError, LogSettings,
+    MemoryLog, Selection,
 };
 use crate::event::{Envelope, Event, Position};
 
