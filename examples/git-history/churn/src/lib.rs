@@ -9,6 +9,7 @@ struct FileChanged {
 
 #[derive(Default, Serialize, Deserialize)]
 struct Churn {
+    /// Added, modified, renamed to, deleted: each counts.
     changes: u64,
     last_author: String,
 }

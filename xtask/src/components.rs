@@ -1,0 +1,146 @@
+//! Building plug-ins as components.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::workspace::{self, WASM_TARGET};
+
+/// Something that cargo has built.
+pub(crate) struct Artifact {
+    /// The library's or example's name.
+    pub(crate) target: String,
+    /// The crate's folder.
+    pub(crate) folder: PathBuf,
+    /// The files, of which some may be components.
+    pub(crate) files: Vec<PathBuf>,
+    /// The program, if it is one.
+    pub(crate) executable: Option<PathBuf>,
+}
+
+/// Which crates to build.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Which {
+    /// Those that ship: `plugins/` and `examples/`.
+    Shipped,
+    /// Those and the tests' own.
+    All,
+}
+
+/// Plug-ins as components, each under its plug-in's name (`file-churn.wasm`).
+pub(crate) struct Built {
+    /// Where they are; others may lie there too.
+    pub(crate) folder: PathBuf,
+    /// Those that were asked for.
+    pub(crate) names: Vec<String>,
+}
+
+/// Builds the workspace's plug-ins and gathers them in `target/components`.
+pub(crate) fn build(which: Which) -> Result<Built> {
+    workspace::ensure_wasm_target()?;
+    let folder = workspace::target().join("components");
+    fs::create_dir_all(&folder)?;
+    let mut build = workspace::cargo("build");
+    build.args(["--profile", "component", "--target", WASM_TARGET]);
+    for package in packages()? {
+        let guest = package.folder.starts_with(workspace::root().join("tests"));
+        if guest && which == Which::Shipped {
+            continue;
+        }
+        build.args(["--package", &package.name]);
+    }
+    if which == Which::All {
+        // Of the tests' guests, each is an example.
+        build.args(["--lib", "--examples"]);
+    }
+    let mut names = Vec::new();
+    for artifact in artifacts(&mut build)? {
+        if !is_plugin_folder(&artifact.folder) {
+            continue;
+        }
+        for file in artifact.files.iter().filter(|file| file.extension().is_some_and(|e| e == "wasm")) {
+            let name = artifact.target.replace('_', "-");
+            install(file, &folder.join(format!("{name}.wasm")))?;
+            names.push(name);
+        }
+    }
+    Ok(Built { folder, names })
+}
+
+/// Copies a component so that a reader sees the old file or the new one, and
+/// leaves an equal one as it is.
+fn install(from: &Path, to: &Path) -> Result<()> {
+    let bytes = fs::read(from).with_context(|| format!("could not read {}", from.display()))?;
+    if fs::read(to).is_ok_and(|existing| existing == bytes) {
+        return Ok(());
+    }
+    let beside = to.with_extension("new");
+    fs::write(&beside, bytes)?;
+    fs::rename(&beside, to)?;
+    Ok(())
+}
+
+struct Package {
+    name: String,
+    folder: PathBuf,
+}
+
+/// The workspace's crates that are plug-ins, by where they lie.
+fn packages() -> Result<Vec<Package>> {
+    let mut metadata = workspace::cargo("metadata");
+    metadata.args(["--no-deps", "--format-version", "1"]);
+    let metadata: Value = serde_json::from_str(&crate::step::output(&mut metadata)?)?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let packages = packages.filter_map(|package| {
+        let folder = Path::new(package["manifest_path"].as_str()?).parent()?.to_owned();
+        Some(Package { name: package["name"].as_str()?.to_owned(), folder })
+    });
+    Ok(packages.filter(|package| is_plugin_folder(&package.folder)).collect())
+}
+
+fn is_plugin_folder(folder: &Path) -> bool {
+    ["plugins", "examples", "tests/guests", "tests/meter"]
+        .iter()
+        .any(|part| folder.starts_with(workspace::root().join(part)))
+}
+
+/// Runs a `cargo build` and gives what it built (or found up to date).
+pub(crate) fn artifacts(build: &mut Command) -> Result<Vec<Artifact>> {
+    build.args(["--message-format", "json-render-diagnostics"]).stdout(Stdio::piped());
+    let shown = crate::step::shown(build);
+    let mut child = build.spawn().with_context(|| format!("could not start: {shown}"))?;
+    let stdout = child.stdout.take().expect("standard output is piped");
+    let mut artifacts = Vec::new();
+    for line in BufReader::new(stdout).lines() {
+        let message: Value = serde_json::from_str(&line?).context("cargo's messages are JSON")?;
+        if message["reason"] != "compiler-artifact" {
+            continue;
+        }
+        artifacts.push(Artifact {
+            target: text(&message["target"]["name"]),
+            folder: Path::new(&text(&message["manifest_path"])).parent().unwrap_or(Path::new("")).to_owned(),
+            files: message["filenames"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|file| text(file).into())
+                .collect(),
+            executable: message["executable"].as_str().map(PathBuf::from),
+        });
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{status}: {shown}");
+    }
+    Ok(artifacts)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
