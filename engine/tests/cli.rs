@@ -1,9 +1,10 @@
-//! The program's command line, from the outside: what needs no server.
+//! The program's command line, from the outside: what needs no plug-in.
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     path::Path,
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
 };
 
 use expect_test::expect;
@@ -129,4 +130,97 @@ fn version_and_help() {
         serde_json::from_str(&succeeded(folder.path(), &["version", "--json"])).unwrap();
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
     assert!(succeeded(folder.path(), &["--help"]).contains("Exit codes:"));
+}
+
+fn event(id: usize) -> String {
+    format!(
+        r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"t","subject":"s","data":{{"n":{id}}}}}"#
+    )
+}
+
+fn write_events(file: &Path, count: usize) {
+    let lines: Vec<String> = (1..=count).map(event).collect();
+    fs::write(file, lines.join("\n")).unwrap();
+}
+
+#[test]
+fn what_is_imported_can_be_exported_and_imported_again() {
+    let folder = tempfile::tempdir().unwrap();
+    write_events(&folder.path().join("events.ndjson"), 3);
+    let summary = |arguments: &[&str]| {
+        let told: serde_json::Value = serde_json::from_str(&succeeded(folder.path(), arguments)).unwrap();
+        ["read", "new", "known", "head"].map(|name| told[name].as_u64().unwrap())
+    };
+    assert_eq!(summary(&["import", "events.ndjson", "--json"]), [3, 3, 0, 3]);
+    assert_eq!(summary(&["import", "events.ndjson", "events.ndjson", "--json"]), [6, 0, 6, 3]);
+    succeeded(folder.path(), &["export", "export.gz", "--from", "2"]);
+    assert_eq!(fs::read(folder.path().join("export.gz")).unwrap()[..2], [0x1f, 0x8b]);
+    assert_eq!(summary(&["import", "export.gz", "--data", "other", "--json"]), [2, 2, 0, 2]);
+    let lines = succeeded(folder.path(), &["events", "--reverse", "-n", "1", "--json"]);
+    assert!(lines.starts_with(r#"{"specversion":"1.0","id":"3""#), "{lines}");
+}
+
+#[test]
+fn a_malformed_line_is_told_and_its_batch_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let text: String = (1..=6).map(|id| if id == 5 { "{}\n".to_owned() } else { event(id) + "\n" }).collect();
+    fs::write(folder.path().join("events.ndjson"), text).unwrap();
+    let output = program(folder.path(), &["import", "events.ndjson", "--batch", "2"]).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.starts_with("before the error: 4 events read, 4 new, 0 already there, "), "{printed}");
+    let (code, error) = told(output);
+    assert_eq!(code, 5);
+    assert!(error.starts_with("error: events.ndjson, line 5: "), "{error}");
+    let printed = succeeded(folder.path(), &["import", "events.ndjson", "--skip-invalid"]);
+    assert!(printed.starts_with("5 events read, 1 new, 4 already there, 1 left out, "), "{printed}");
+}
+
+#[test]
+fn whoever_reads_our_output_may_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    write_events(&folder.path().join("events.ndjson"), 3_000);
+    succeeded(folder.path(), &["import", "events.ndjson"]);
+    let mut child =
+        program(folder.path(), &["export"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(told(output), (0, String::new()));
+}
+
+/// A server that is killed when the test ends.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_server_is_found_by_its_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = ["serve", "--listen", "127.0.0.1:0"];
+    let mut server = Server(program(folder.path(), &serve).stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
+    let greeting = lines.next().unwrap().unwrap();
+    assert!(greeting.contains(" answers at http://127.0.0.1:"), "{greeting}");
+
+    assert_eq!(succeeded(folder.path(), &["status", "--json"]), "{\"projections\":[]}\n");
+    write_events(&folder.path().join("events.ndjson"), 3);
+    let told = succeeded(folder.path(), &["import", "events.ndjson"]);
+    assert!(told.starts_with("3 events read, 3 new, 0 already there, "), "{told}");
+    assert_eq!(succeeded(folder.path(), &["export", "--to", "2"]).lines().count(), 2);
+    let (code, error) = failed(folder.path(), &["get", "nobody", "table"]);
+    assert_eq!((code, error.contains("nobody")), (4, true), "{error}");
+    let (code, error) = failed(folder.path(), &["serve"]);
+    assert_eq!((code, error.contains("a server already works on the data folder")), (1, true), "{error}");
+
+    let pid = server.0.id().to_string();
+    if cfg!(unix) && Command::new("kill").args(["-TERM", &pid]).status().is_ok_and(|status| status.success())
+    {
+        assert!(server.0.wait().unwrap().success());
+        assert!(!folder.path().join("data/server.json").exists());
+        assert_eq!(failed(folder.path(), &["status"]).0, 3);
+    }
 }

@@ -1,5 +1,6 @@
 //! What the sandbox costs. Not part of the tests, because times differ:
 //! `CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo test -p projectionist --test plugin_costs -- --ignored --nocapture`
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::{
     future::Future,

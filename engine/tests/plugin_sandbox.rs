@@ -1,5 +1,6 @@
 //! A plug-in can harm nobody but itself, and says what it did: real components
 //! that misbehave, each in its own way.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +33,9 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// State in memory.
 #[derive(Default)]
-struct Memory(Mutex<BTreeMap<(u32, Vec<u8>), Vec<u8>>>);
+struct Memory(Mutex<Rows>);
+
+type Rows = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
 
 impl Memory {
     fn commit(&self, changes: &Changes) {
@@ -205,6 +208,15 @@ fn there_are_no_sockets() {
         expect![
             "it called wasi:sockets/tcp-create-socket@0.2.6#create-tcp-socket: a projection's sandbox has no network"
         ],
+    );
+}
+
+#[test]
+fn there_is_no_http() {
+    check(
+        "fetches",
+        "",
+        expect!["it called wasi:http/types@0.2.4#[constructor]fields: a projection's sandbox has no network"],
     );
 }
 

@@ -1,6 +1,6 @@
 //! The component: a projection behind the interface in `wit/`. Wasm only.
 
-use std::{cell::RefCell, hash::RandomState, rc::Rc, thread::LocalKey};
+use std::{cell::RefCell, rc::Rc, thread::LocalKey};
 
 use bindings::{
     exports::projectionist::plugin::{
@@ -56,9 +56,6 @@ fn with<P: Handlers, T>(cell: &'static LocalKey<Cell<P>>, run: impl FnOnce(&mut 
 }
 
 fn start<P: Handlers>() -> Runner<P> {
-    // Hash maps of the standard library draw their seeds when first made. That
-    // must be now: while folding, asking for random bytes is a trap.
-    let _ = RandomState::new();
     let limit = std::env::var("PROJECTIONIST_CACHE_BYTES").ok().and_then(|text| text.parse().ok());
     Runner::new(Rc::new(Host), limit.unwrap_or(CACHE_BYTES))
 }

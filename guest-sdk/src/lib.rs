@@ -134,6 +134,6 @@ pub mod __private {
         key::{AsKey, Key},
         query::{AnyParameter, Arguments, KnownParameter, Probe, answer, schema, unknown},
         runner::{Handlers, Outcome, Runner, State, data},
-        table::{AnyTable, IndexSpec},
+        table::{AnyTable, IndexSpec, open_table, visit_table},
     };
 }

@@ -13,6 +13,8 @@ use serde_json::{Map, Value, json};
 /// # struct Stock { items: Table<String, u64> }
 /// #[projection]
 /// impl Stock {
+/// #   #[on("item.delivered")]
+/// #   fn delivered(&mut self, event: &Event) { *self.items.entry(event.subject()) += 1; }
 ///     /// How many of an item there are.
 ///     #[query]
 ///     fn count(&self, item: &str) -> Result<u64, QueryError> {

@@ -22,7 +22,7 @@ use serde::{Serialize, Serializer};
 /// }
 /// # let mut harness = Harness::<Draw>::new();
 /// # harness.event("draw.held", "a", json!(null));
-/// # assert!((1..=49).contains(&*harness.read(|draw| *draw.winners.get("a").unwrap())));
+/// # assert!((1..=49).contains(&harness.read(|draw| *draw.winners.get("a").unwrap())));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Random(u64);

@@ -82,11 +82,19 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
         args.limit.unwrap_or(if args.follow || output.is_json() { usize::MAX } else { DEFAULT_LIMIT });
     let mut selection = args.filter.selection(limit)?;
     if args.follow {
-        let log = Log::Server(args.place.required_server(&context.settings)?);
+        let client = args.place.required_server(&context.settings)?;
+        let ended = Failure::new(Exit::Unreachable, format!("the server at {} has ended", client.url()));
+        let log = Log::Server(client);
         if args.filter.from.is_none() {
             selection.from = log.head().await? + 1;
         }
-        return log.read(&selection, true, |line| show_now(line, output)).await;
+        let mut left = limit;
+        log.read(&selection, true, |line| {
+            left -= 1;
+            show_now(line, output)
+        })
+        .await?;
+        return if left == 0 { Ok(()) } else { Err(ended.into()) };
     }
     let log = Log::open(&args.place, &context.settings, false).await?;
     // The last ones in the order in which they came: read them newest first, turn them round.
@@ -125,9 +133,9 @@ fn show_now(line: &[u8], output: &mut Output) -> Result<()> {
     match output.is_json() {
         true => output.line(String::from_utf8_lossy(line))?,
         false => {
-            let [position, time, event_type, subject, data] = cells(line)?;
-            output
-                .line(text::printable(&format!("{position:>9}  {time}  {event_type}  {subject}  {data}")))?;
+            let [position, rest @ ..] = cells(line)?;
+            let rest: Vec<_> = rest.into_iter().filter(|cell| !cell.is_empty()).collect();
+            output.line(text::printable(&format!("{position:>9}  {}", rest.join("  "))))?;
         }
     }
     Ok(output.flush()?)

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use reqwest::RequestBuilder;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Context,
@@ -121,13 +121,11 @@ async fn rows(args: Args, client: &Client, context: &mut Context) -> Result<()> 
         position = page.position;
         cursor = page.next;
         more = cursor.is_some();
-        match output.is_json() {
+        if output.is_json() {
             // A line a row, so that a large table is no large document.
-            true => page
-                .rows
-                .iter()
-                .try_for_each(|row| output.json(&serde_json::json!({"key": row.key, "value": row.value})))?,
-            false => {}
+            for row in &page.rows {
+                output.json(&json!({"key": row.key, "value": row.value}))?;
+            }
         }
         rows.extend(page.rows);
     }

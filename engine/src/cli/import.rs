@@ -10,7 +10,7 @@ use super::{
     support::{
         client::Place,
         log::Log,
-        ndjson::{Batches, Input, Options},
+        ndjson::{BATCH_EVENTS, Batches, Input, Options},
         output::{Output, note},
         progress::Progress,
         text,
@@ -34,6 +34,9 @@ pub struct Args {
     /// Leave out lines that are no event, instead of ending there
     #[arg(long)]
     skip_invalid: bool,
+    /// How many events to append at once
+    #[arg(long, value_name = "EVENTS", default_value_t = BATCH_EVENTS)]
+    batch: usize,
     #[command(flatten)]
     place: Place,
 }
@@ -52,8 +55,12 @@ struct Summary {
 /// Runs the command.
 pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let log = Log::open(&args.place, &context.settings, true).await?;
-    let options =
-        Options { skip_invalid: args.skip_invalid, keep_text: log.takes_text(), ..Options::default() };
+    let options = Options {
+        skip_invalid: args.skip_invalid,
+        keep_text: log.takes_text(),
+        batch_events: Some(args.batch.min(log.most_batch_events())),
+        limit: None,
+    };
     let started = clock::instant();
     let mut summary = Summary::default();
     let imported = import(&log, Batches::read(args.files, options)?, &mut summary).await;

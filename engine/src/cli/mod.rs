@@ -23,6 +23,7 @@ pub mod new;
 pub mod purge;
 pub mod query;
 pub mod run;
+pub mod serve;
 pub mod settings;
 pub mod status;
 pub mod support;
@@ -61,6 +62,7 @@ pub struct Common {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the engine: follow the log, fold it through the plug-ins, answer over HTTP
+    Serve(serve::Args),
     /// Append events from files or standard input; can be repeated safely
     Import(import::Args),
     /// Write events to a file or standard output, one JSON document a line
@@ -119,7 +121,7 @@ pub fn main() -> ExitCode {
 impl Cli {
     async fn run(self) -> anyhow::Result<()> {
         let settings = Settings::load(self.common.config.as_deref())?;
-        let long_running = false;
+        let long_running = matches!(self.command, Command::Serve(_));
         self.common.logging.start(&settings, long_running)?;
         let mut context = Context { settings, output: Output::standard(self.common.json) };
         let result = self.command.run(&mut context).await;
@@ -131,6 +133,7 @@ impl Cli {
 impl Command {
     async fn run(self, context: &mut Context) -> anyhow::Result<()> {
         match self {
+            Self::Serve(args) => serve::run(args, context).await,
             Self::Import(args) => import::run(args, context).await,
             Self::Export(args) => export::run(args, context).await,
             Self::Events(args) => events::run(args, context).await,

@@ -95,7 +95,8 @@ async fn listen(text: &str, exposed: bool) -> Result<TcpListener> {
     if let Some(open) = addresses.iter().find(|address| !address.ip().is_loopback())
         && !exposed
     {
-        let message = format!("{text} can be reached from other machines ({}), and nothing protects it", open.ip());
+        let message =
+            format!("{text} can be reached from other machines ({}), and nothing protects it", open.ip());
         return Err(Failure::new(Exit::Usage, message)
             .hint(
                 "everyone who reaches it can read all state and append events\n\

@@ -9,6 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytemuck::{Pod, Zeroable};
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 
 use super::{Attribute, Envelope, Event, Position, Timestamp};
 
@@ -158,7 +159,7 @@ impl Block {
 #[derive(Default)]
 pub struct BlockBuilder {
     names: Vec<String>,
-    name_indexes: HashMap<String, u32>,
+    name_indexes: HashMap<String, u32, RandomState>,
     heads: Vec<Head>,
     bytes: Vec<u8>,
 }
@@ -245,7 +246,9 @@ impl BlockBuilder {
         if empty {
             return Span::default();
         }
-        let bytes = rmp_serde::to_vec(value).expect("strings, integers and booleans always encode");
-        self.span(&bytes)
+        let offset = self.bytes.len();
+        rmp_serde::encode::write(&mut self.bytes, value)
+            .expect("strings, integers and booleans always encode");
+        Span { offset: offset as u32, length: (self.bytes.len() - offset) as u32 }
     }
 }

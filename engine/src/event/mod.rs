@@ -54,7 +54,7 @@ pub struct Envelope {
 }
 
 /// The value of a CloudEvents extension attribute.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(untagged)]
 pub enum Attribute {
     /// A CloudEvents Boolean.
@@ -73,6 +73,45 @@ impl fmt::Display for Attribute {
             Self::Integer(value) => value.fmt(f),
             Self::String(value) => value.fmt(f),
         }
+    }
+}
+
+/// By hand, because the derived form tries one variant after the other and
+/// makes an error message for each that does not fit.
+impl<'de> serde::Deserialize<'de> for Attribute {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AttributeVisitor)
+    }
+}
+
+struct AttributeVisitor;
+
+impl serde::de::Visitor<'_> for AttributeVisitor {
+    type Value = Attribute;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, an integer or a boolean")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Attribute, E> {
+        Ok(Attribute::Boolean(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Attribute, E> {
+        Ok(Attribute::Integer(value))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Attribute, E> {
+        let too_large = |_| E::invalid_value(serde::de::Unexpected::Unsigned(value), &self);
+        i64::try_from(value).map(Attribute::Integer).map_err(too_large)
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Attribute, E> {
+        Ok(Attribute::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Attribute, E> {
+        Ok(Attribute::String(value))
     }
 }
 

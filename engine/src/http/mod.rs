@@ -88,9 +88,10 @@ fn finish(routes: OpenApiRouter) -> Router {
             tracing::debug_span!("request", method = %request.method(), uri = %request.uri())
         })
         .on_failure(());
-    router
-        .merge(index::openapi(document))
-        .fallback(problem::not_found)
+    let router = router.merge(index::openapi(document)).fallback(problem::not_found);
+    // One router around the other: what the inner one adds to answers by itself (`Allow`) is then there for the layers.
+    Router::new()
+        .fallback_service(router)
         .layer(axum::middleware::from_fn(problem::normalise))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(compression)

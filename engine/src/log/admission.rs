@@ -49,18 +49,15 @@ impl<'a, H: History> Admission<'a, H> {
 
     /// Checks a batch and, if it may be appended, takes its new events in.
     pub(super) fn admit(&mut self, batch: Append) -> Result<Appended, AppendError> {
-        let mut entered = Vec::new();
-        let result = self.check(&batch, &mut entered);
-        let (positions, new) = match result {
+        let base = self.next();
+        let (positions, new) = match self.check(&batch) {
             Ok(checked) => checked,
             Err(error) => {
-                for key in entered {
-                    self.index.ids.remove(&key);
-                }
+                self.take_back(&batch, base);
                 return Err(error);
             }
         };
-        let known = positions.len() - entered.len();
+        let known = new.iter().filter(|new| !**new).count();
         let position = positions.iter().copied().max().unwrap_or(self.next() - 1);
         for (envelope, new) in batch.events.into_iter().zip(new) {
             if new {
@@ -75,14 +72,20 @@ impl<'a, H: History> Admission<'a, H> {
         self.head + 1 + self.fresh.len() as u64
     }
 
+    /// Removes the ids of a refused batch from the index.
+    fn take_back(&mut self, batch: &Append, base: Position) {
+        let mut key = Vec::new();
+        for envelope in &batch.events {
+            id_key(&envelope.source, &envelope.id, &mut key);
+            if self.index.ids.get(&key[..]).is_some_and(|position| *position >= base) {
+                self.index.ids.remove(&key[..]);
+            }
+        }
+    }
+
     /// Where each event of the batch stands or would stand, and whether it is
-    /// new. Enters the ids of new events into the index, and says which.
-    #[allow(clippy::type_complexity, reason = "two columns of the batch, used once")]
-    fn check(
-        &mut self,
-        batch: &Append,
-        entered: &mut Vec<Box<[u8]>>,
-    ) -> Result<(Vec<Position>, Vec<bool>), AppendError> {
+    /// new. Enters the ids of new events into the index.
+    fn check(&mut self, batch: &Append) -> Result<(Vec<Position>, Vec<bool>), AppendError> {
         let base = self.next();
         let mut positions = Vec::with_capacity(batch.events.len());
         let mut new = Vec::with_capacity(batch.events.len());
@@ -109,10 +112,8 @@ impl<'a, H: History> Admission<'a, H> {
                     positions.push(position);
                 }
                 None => {
-                    let position = base + entered.len() as u64;
-                    let key: Box<[u8]> = key[..].into();
-                    self.index.ids.insert(key.clone(), position);
-                    entered.push(key);
+                    let position = base + firsts.len() as u64;
+                    self.index.ids.insert(key[..].into(), position);
                     firsts.push(index);
                     positions.push(position);
                 }
@@ -121,7 +122,7 @@ impl<'a, H: History> Admission<'a, H> {
         }
         // A retry of what is there already succeeds, whatever it asked for: it
         // was asked, and held, the first time.
-        if !entered.is_empty() || batch.events.is_empty() {
+        if !firsts.is_empty() || batch.events.is_empty() {
             self.check_condition(batch)?;
         }
         // Look subjects up now, so that nothing can fail once a batch is in.
@@ -250,11 +251,12 @@ fn same_envelope(one: &Envelope, other: &Envelope) -> bool {
 /// sight.
 fn same(block: &Block, head: &Head, envelope: &Envelope) -> bool {
     let time = (head.flags & Head::NO_TIME == 0).then_some(head.time);
-    let bare = head.tags.length == 0
+    let mut encoded = Vec::new();
+    let quick = head.tags.length == 0
         && envelope.tags.is_empty()
-        && head.extensions.length == 0
-        && envelope.extensions.is_empty();
-    let quick = bare
+        && (envelope.extensions.is_empty()
+            || rmp_serde::encode::write(&mut encoded, &envelope.extensions).is_ok())
+        && block.slice(head.extensions) == encoded
         && block.name(head.event_type) == envelope.event_type
         && block.slice(head.subject) == envelope.subject.as_deref().unwrap_or_default().as_bytes()
         && time == envelope.time.map(|time| time.as_micros())

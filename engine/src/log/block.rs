@@ -2,6 +2,9 @@
 //! memory, the bytes. What comes back is checked in every respect, so that
 //! [`Block::slice`] can't panic and a flipped bit is never taken for data.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -1,10 +1,15 @@
 //! Where in the log things are, in memory: by id, subject, tag and type. The
 //! whole index of the memory log, and of the embedded one's unsealed tail.
 
-use std::collections::HashMap;
+use std::collections::HashMap as StdHashMap;
+
+use foldhash::fast::RandomState;
 
 use super::matcher::Query;
 use crate::event::{Block, Head, Position};
+
+/// Seeded at random, like the standard one, and several times as fast.
+pub(super) type HashMap<K, V> = StdHashMap<K, V, RandomState>;
 
 /// A source and an id as one key: the source's length, the source, the id.
 /// Ids of one source lie side by side, in their own order.

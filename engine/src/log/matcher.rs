@@ -51,11 +51,22 @@ impl Matcher<'_> {
             && self.query.subject.is_none_or(|subject| {
                 !subject.is_empty() && self.block.slice(head.subject) == subject.as_bytes()
             })
-            && (self.query.tags.is_empty() || {
-                let tags = self.block.tags(head);
-                self.query.tags.iter().all(|tag| tags.contains(tag))
-            })
+            && self.query.tags.iter().all(|tag| has_tag(self.block.slice(head.tags), tag))
     }
+}
+
+/// Whether a MessagePack array of strings, or nothing, holds a tag. Decodes no
+/// more than it must: readers of the tail look at each of its events.
+fn has_tag(mut encoded: &[u8], wanted: &str) -> bool {
+    let count = if encoded.is_empty() { 0 } else { rmp::decode::read_array_len(&mut encoded).unwrap_or(0) };
+    for _ in 0..count {
+        match rmp::decode::read_str_from_slice(encoded) {
+            Ok((tag, _)) if tag == wanted => return true,
+            Ok((_, rest)) => encoded = rest,
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// The part of a block's heads between two positions, both included.

@@ -27,7 +27,7 @@ use std::{path::PathBuf, sync::Arc};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-pub use self::settings::LogSettings;
+pub use self::{embedded::EmbeddedLog, memory::MemoryLog, settings::LogSettings};
 use crate::event::{Block, Envelope, Event, Position};
 
 /// An append-only, gapless sequence of events.

@@ -14,7 +14,7 @@ pub struct LogSettings {
     pub max_batch_events: usize,
     /// How large a batch may be.
     pub max_batch_bytes: usize,
-    /// A block is full when it holds so many events (1 to 65,536) …
+    /// A block is full when it holds so many events (1 to 32,768) …
     pub block_events: usize,
     /// … or so many bytes.
     pub block_bytes: usize,
@@ -43,11 +43,17 @@ impl LogSettings {
     /// The same, with what can't work put right.
     pub(super) fn sane(mut self) -> Self {
         // The index counts an event's place in its block with 16 bits, and a
-        // block's spans count bytes with 32.
-        self.block_events = self.block_events.clamp(1, 1 << 16);
-        self.block_bytes = self.block_bytes.clamp(1, 1 << 30);
+        // block's spans count bytes with 32. A block may come out twice as
+        // large.
+        self.block_events = self.block_events.clamp(1, 1 << 15);
+        self.block_bytes = self.block_bytes.clamp(1, 1 << 29);
         self.max_event_bytes = self.max_event_bytes.min(1 << 30);
         self
+    }
+
+    /// Whether a block is full.
+    pub(super) fn is_full(&self, events: usize, bytes: usize) -> bool {
+        events >= self.block_events || bytes >= self.block_bytes
     }
 
     /// Checks a batch for all that can be told without looking into the log.

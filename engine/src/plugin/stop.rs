@@ -53,7 +53,10 @@ pub(super) fn explain(store: &mut Store<Guest>, error: &wasmtime::Error, flushin
         return quoting(format!("called exit with status {status}"), &words);
     }
     if let Some(refusal) = guest.meter.refusal.take() {
-        return refusal;
+        return match panic_message(&words) {
+            Some(message) => format!("{refusal}; it then panicked: {message}"),
+            None => refusal,
+        };
     }
     if let Some(trap) = error.downcast_ref::<Trap>() {
         let reason = match panic_message(&words) {

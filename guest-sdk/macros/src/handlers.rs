@@ -37,16 +37,16 @@ pub(crate) fn expand(arguments: TokenStream, mut input: ItemImpl) -> Result<Toke
         }
     }
     check_distinct(&handlers, &mut note);
+    if handlers.is_empty() && errors.is_none() {
+        errors = Some(Error::new(
+            input.self_ty.span(),
+            "a projection handles events: write `#[on(\"type\")]` over a method `fn name(&mut self, event: &Event)`",
+        ));
+    }
     if let Some(errors) = errors {
         // The methods stay, so that nothing else is reported as missing.
         let errors = errors.into_compile_error();
         return Ok(quote!(#input #errors));
-    }
-    if handlers.is_empty() {
-        return Err(Error::new(
-            input.self_ty.span(),
-            "a projection handles events: write `#[on(\"type\")]` over a method `fn name(&mut self, event: &Event)`",
-        ));
     }
     let implementation = implementation(&input, &handlers, &queries, on_failure.as_ref());
     let component = component(&input);

@@ -1,7 +1,7 @@
 //! One method of a projection's `impl`: a handler, a query or neither.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::{
     Attribute, Error, FnArg, Ident, ImplItemFn, LitStr, Meta, Pat, Receiver, Result, ReturnType, Signature,
     Token, Type, punctuated::Punctuated, spanned::Spanned,
@@ -23,6 +23,8 @@ pub(crate) struct Handler {
     /// Where it says so.
     pub(crate) span: Span,
     data: Option<Type>,
+    /// Where it says what it returns.
+    output: Span,
 }
 
 /// A method under `#[query]`.
@@ -98,20 +100,31 @@ impl Handler {
                 ));
             }
         };
-        Ok(Self { name, events: events_of(attribute)?, span: attribute.span(), data })
+        let output = match &signature.output {
+            ReturnType::Type(_, output) => output.span(),
+            ReturnType::Default => name.span(),
+        };
+        Ok(Self { name, events: events_of(attribute)?, span: attribute.span(), data, output })
     }
 
     /// Calls it; an expression of type `Result<(), String>`.
     pub(crate) fn call(&self) -> TokenStream {
         let name = &self.name;
+        // At the author's place, so that errors point there; with this macro's
+        // hygiene, so that `self` is the one of the generated method.
+        let at = |span: Span| span.resolved_at(Span::call_site());
+        let output = at(self.output);
         let call = match &self.data {
-            None => quote!(self.#name(event)),
-            Some(data) => quote! {{
-                let data: #data = data(event)?;
-                self.#name(event, data)
-            }},
+            None => quote_spanned!(output=> self.#name(event)),
+            Some(data) => {
+                let decode = quote_spanned!(at(data.span())=> data(event)?);
+                quote_spanned! {output=> {
+                    let data: #data = #decode;
+                    self.#name(event, data)
+                }}
+            }
         };
-        quote!(Outcome::into_result(#call))
+        quote_spanned!(output=> Outcome::into_result(#call))
     }
 }
 
@@ -186,7 +199,7 @@ impl Query {
         let (name, summary) = (name_of(&self.name), &self.summary);
         let parameters = self.parameters.iter().map(|(parameter, ty)| {
             let (name, ty) = (name_of(parameter), owned(ty));
-            quote!((#name, (&&Probe::<#ty>::new()).parameter()))
+            quote!((#name, (&Probe::<#ty>::new()).parameter()))
         });
         quote!(QueryDescription { name: #name, summary: #summary, parameters: schema([#(#parameters),*]) })
     }

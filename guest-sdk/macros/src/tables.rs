@@ -14,7 +14,6 @@ use crate::{name_of, summary};
 /// A field that is a table.
 struct Table<'a> {
     field: &'a Ident,
-    ty: &'a Type,
     key: &'a Type,
     value: &'a Type,
     indexes: Vec<Index>,
@@ -109,7 +108,7 @@ impl<'a> Table<'a> {
             }
             indexes.push(index);
         }
-        Ok(Self { field: ident, ty, key, value, indexes })
+        Ok(Self { field: ident, key, value, indexes })
     }
 
     fn descriptions(&self) -> TokenStream {
@@ -123,7 +122,7 @@ impl<'a> Table<'a> {
     }
 
     fn open(&self, number: u32) -> Result<TokenStream> {
-        let Self { field, ty, value, .. } = self;
+        let Self { field, key, value, .. } = self;
         let name = name_of(field);
         let encoders = self.indexes.iter().map(Index::encode).collect::<Result<Vec<_>>>()?;
         let specs = encoders.iter().map(|encode| {
@@ -134,7 +133,7 @@ impl<'a> Table<'a> {
                 IndexSpec { encode }
             }}
         });
-        Ok(quote!(#field: <#ty>::__open(context, #name, #number, ::std::vec![#(#specs),*])))
+        Ok(quote!(#field: open_table::<#key, #value>(context, #name, #number, ::std::vec![#(#specs),*])))
     }
 
     fn accessors(&self) -> TokenStream {
@@ -195,12 +194,14 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     }
     let accessors = tables.iter().map(Table::accessors);
     let each = tables.iter().map(|table| {
-        let field = table.field;
-        quote!(visit(&mut self.#field);)
+        let Table { field, key, value, .. } = table;
+        quote!(visit_table::<#key, #value>(&mut self.#field, visit);)
     });
     Ok(quote! {
         const _: () = {
-            use ::projectionist_sdk::__private::{AnyTable, Context, IndexSpec, State, TableDescription};
+            use ::projectionist_sdk::__private::{
+                AnyTable, Context, IndexSpec, State, TableDescription, open_table, visit_table,
+            };
 
             #[automatically_derived]
             impl State for #name {

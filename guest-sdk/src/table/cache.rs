@@ -102,7 +102,7 @@ fn hash(key: &[u8]) -> u64 {
     hasher.finish()
 }
 
-impl<V: Row> Cache<V> {
+impl<V> Cache<V> {
     pub(super) fn new(
         context: &Rc<Context>,
         name: &'static str,
@@ -127,7 +127,9 @@ impl<V: Row> Cache<V> {
             indexes: Indexes::new(indexes),
         }
     }
+}
 
+impl<V: Row> Cache<V> {
     /// Encodes a key into the scratch buffer and works with it.
     #[inline]
     fn with_key<T>(&self, encode: impl FnOnce(&mut Vec<u8>), work: impl FnOnce(&[u8]) -> T) -> T {

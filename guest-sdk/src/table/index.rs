@@ -5,7 +5,12 @@
 //! change, what the index has for it is remembered; what it must have is worked
 //! out when somebody looks, at the latest at the flush.
 
-use std::{cell::RefCell, collections::BTreeMap, marker::PhantomData, ops::Bound};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    marker::PhantomData,
+    ops::{Bound, Range},
+};
 
 use super::{
     cache::{Cache, Changes},
@@ -20,26 +25,86 @@ pub struct IndexSpec<V> {
     pub encode: fn(&V, &mut Vec<u8>),
 }
 
-/// A row that changed since the indexes last looked.
-struct Unsettled {
-    slot: u32,
-    /// What each index has for it; empty where the row was not there.
-    old: Vec<Vec<u8>>,
+/// Rows that are about to change, and what the indexes have for them.
+#[derive(Default)]
+struct Remembered {
+    /// Each row's slot, and whether the row was there.
+    rows: Vec<(u32, bool)>,
+    /// For each row that was there, its key in each index: in `bytes` up to here.
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+/// What changed in one index since the last flush.
+#[derive(Default)]
+struct Entries {
+    /// In the order in which it changed: the entry's key (a range of `bytes`),
+    /// and whether it came or went.
+    list: Vec<(Range<usize>, bool)>,
+    bytes: Vec<u8>,
+    /// The same in the order of the keys, as far as somebody read the index.
+    sorted: BTreeMap<Vec<u8>, bool>,
+}
+
+impl Entries {
+    fn push(&mut self, index: &[u8], key: &[u8], came: bool) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(index);
+        self.bytes.extend_from_slice(key);
+        self.list.push((start..self.bytes.len(), came));
+    }
+
+    /// Moves what changed to where it is sorted. An entry that comes and goes
+    /// again, or goes and comes again, is no change.
+    fn sort(&mut self) {
+        for (span, came) in self.list.drain(..) {
+            let key = &self.bytes[span];
+            match self.sorted.get(key) {
+                Some(before) if *before != came => self.sorted.remove(key),
+                _ => self.sorted.insert(key.to_vec(), came),
+            };
+        }
+        self.bytes.clear();
+    }
+
+    fn flush(&mut self, table: u32, changes: &mut Changes) {
+        let mut push = |key: &[u8], came: bool| {
+            let nothing = |_: &mut Vec<u8>| {};
+            changes.push(table, key, came.then_some(nothing));
+        };
+        if self.sorted.is_empty() {
+            // Nobody read the index, so it was never sorted. The same is done
+            // here with less to and fro.
+            let bytes = &self.bytes;
+            self.list.sort_by(|a, b| bytes[a.0.clone()].cmp(&bytes[b.0.clone()]));
+            for same in self.list.chunk_by(|a, b| bytes[a.0.clone()] == bytes[b.0.clone()]) {
+                if let (false, Some((span, came))) = (same.len().is_multiple_of(2), same.last()) {
+                    push(&bytes[span.clone()], *came);
+                }
+            }
+        } else {
+            self.sort();
+            for (key, came) in &self.sorted {
+                push(key, *came);
+            }
+        }
+        self.list.clear();
+        self.bytes.clear();
+        self.sorted.clear();
+    }
 }
 
 /// The indexes of one table.
 pub(super) struct Indexes<V> {
     specs: Vec<IndexSpec<V>>,
-    unsettled: RefCell<Vec<Unsettled>>,
-    /// For each index what changed since the last flush: entries that are new
-    /// (true) and entries that are gone.
-    changes: RefCell<Vec<BTreeMap<Vec<u8>, bool>>>,
+    remembered: RefCell<Remembered>,
+    changes: RefCell<Vec<Entries>>,
 }
 
 impl<V> Indexes<V> {
     pub(super) fn new(specs: Vec<IndexSpec<V>>) -> Self {
-        let changes = RefCell::new(specs.iter().map(|_| BTreeMap::new()).collect());
-        Self { specs, unsettled: RefCell::default(), changes }
+        let changes = RefCell::new(specs.iter().map(|_| Entries::default()).collect());
+        Self { specs, remembered: RefCell::default(), changes }
     }
 
     #[inline]
@@ -51,34 +116,26 @@ impl<V> Indexes<V> {
         self.specs.len()
     }
 
-    fn keys(&self, value: Option<&V>) -> Vec<Vec<u8>> {
-        let encode = |value| {
-            let encode = |spec: &IndexSpec<V>| {
-                let mut key = Vec::new();
-                (spec.encode)(value, &mut key);
-                key
-            };
-            self.specs.iter().map(encode).collect()
-        };
-        value.map_or_else(Vec::new, encode)
-    }
-
     /// Remembers what the indexes have for a row that is about to change.
     pub(super) fn remember(&mut self, slot: u32, value: Option<&V>) {
-        let old = self.keys(value);
-        self.unsettled.get_mut().push(Unsettled { slot, old });
-    }
-
-    pub(super) fn flush(&mut self, table: u32, changes: &mut Changes) {
-        for (number, entries) in self.changes.get_mut().iter_mut().enumerate() {
-            for (key, is_new) in std::mem::take(entries) {
-                let nothing = |_: &mut Vec<u8>| {};
-                changes.push(table + 1 + number as u32, &key, is_new.then_some(nothing));
+        let remembered = self.remembered.get_mut();
+        remembered.rows.push((slot, value.is_some()));
+        if let Some(value) = value {
+            for spec in &self.specs {
+                (spec.encode)(value, &mut remembered.bytes);
+                remembered.ends.push(remembered.bytes.len());
             }
         }
     }
 
-    /// The first (or last) changed entry of an index in a range of its keys.
+    pub(super) fn flush(&mut self, table: u32, changes: &mut Changes) {
+        for (number, entries) in self.changes.get_mut().iter_mut().enumerate() {
+            entries.flush(table + 1 + number as u32, changes);
+        }
+    }
+
+    /// The first (or last) changed entry of an index in a range of its keys,
+    /// and whether it came.
     pub(super) fn changed(
         &self,
         number: usize,
@@ -86,50 +143,45 @@ impl<V> Indexes<V> {
         end: Option<&[u8]>,
         reverse: bool,
     ) -> Option<(Vec<u8>, bool)> {
-        let changes = self.changes.borrow();
-        first_in(&changes[number], start, end, reverse).map(|(key, is_new)| (key.clone(), *is_new))
-    }
-}
-
-/// An entry that comes and goes again (or goes and comes again) between two
-/// flushes is no change.
-fn note(entries: &mut BTreeMap<Vec<u8>, bool>, key: Vec<u8>, is_new: bool) {
-    match entries.get(&key) {
-        Some(before) if *before != is_new => {
-            entries.remove(&key);
-        }
-        _ => {
-            entries.insert(key, is_new);
-        }
+        let entries = &mut self.changes.borrow_mut()[number];
+        entries.sort();
+        first_in(&entries.sorted, start, end, reverse).map(|(key, came)| (key.clone(), *came))
     }
 }
 
 impl<V: Row> Cache<V> {
     /// Brings the indexes up to date with the rows that changed.
     pub(super) fn settle(&self) {
-        let unsettled = self.indexes.unsettled.take();
-        if unsettled.is_empty() {
-            return;
-        }
+        let mut remembered = self.indexes.remembered.borrow_mut();
+        let Remembered { rows, ends, bytes } = &mut *remembered;
+        let mut ends = ends.drain(..);
         let mut changes = self.indexes.changes.borrow_mut();
-        for Unsettled { slot, old } in unsettled {
+        let (mut start, mut new) = (0, Vec::new());
+        for (slot, was_there) in rows.drain(..) {
             let slot = &self.slots[slot as usize];
             slot.unsettled.set(false);
-            let new = self.indexes.keys(slot.value.as_ref());
-            for (number, entries) in changes.iter_mut().enumerate() {
-                let (old, new) = (old.get(number), new.get(number));
-                if old == new {
-                    continue;
-                }
-                let entry = |key: &Vec<u8>| [key.as_slice(), slot.key()].concat();
-                if let Some(old) = old {
-                    note(entries, entry(old), false);
-                }
-                if let Some(new) = new {
-                    note(entries, entry(new), true);
+            for (spec, entries) in self.indexes.specs.iter().zip(changes.iter_mut()) {
+                let old = was_there.then(|| {
+                    let end = ends.next().unwrap_or(start);
+                    &bytes[std::mem::replace(&mut start, end)..end]
+                });
+                new.clear();
+                let new = slot.value.as_ref().map(|value| {
+                    (spec.encode)(value, &mut new);
+                    new.as_slice()
+                });
+                if old != new {
+                    if let Some(old) = old {
+                        entries.push(old, slot.key(), false);
+                    }
+                    if let Some(new) = new {
+                        entries.push(new, slot.key(), true);
+                    }
                 }
             }
         }
+        drop(ends);
+        bytes.clear();
     }
 }
 

@@ -192,18 +192,26 @@ pub(super) fn successor(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// What the macros and the runner do with a table.
-impl<K: Key, V: Row> Table<K, V> {
-    #[doc(hidden)]
-    pub fn __open(
-        context: &Rc<Context>,
-        name: &'static str,
-        number: u32,
-        indexes: Vec<IndexSpec<V>>,
-    ) -> Self {
-        Self { cache: Cache::new(context, name, number, indexes), keys: PhantomData }
-    }
+/// Makes a table; what the macros call. Asks nothing of the types, so that a
+/// wrong one is reported once, by `visit_table`.
+#[doc(hidden)]
+pub fn open_table<K, V>(
+    context: &Rc<Context>,
+    name: &'static str,
+    number: u32,
+    indexes: Vec<IndexSpec<V>>,
+) -> Table<K, V> {
+    Table { cache: Cache::new(context, name, number, indexes), keys: PhantomData }
+}
 
+/// Shows a table to a visitor; what the macros call.
+#[doc(hidden)]
+pub fn visit_table<K: Key, V: Row>(table: &mut Table<K, V>, visit: &mut dyn FnMut(&mut dyn AnyTable)) {
+    visit(table);
+}
+
+/// What the macros call to read an index.
+impl<K: Key, V: Row> Table<K, V> {
     #[doc(hidden)]
     pub fn __index<I: Key>(&self, number: usize) -> Index<'_, I, K, V> {
         Index::new(&self.cache, number)

@@ -121,7 +121,7 @@ impl Model {
                 self.plain.insert(pair(key), count);
             }
             Step::Remove(key) => {
-                items.indexed.remove(&name(key));
+                items.indexed.remove(name(key));
                 self.indexed.remove(&name(key));
                 items.plain.remove(pair(key));
                 self.plain.remove(&pair(key));

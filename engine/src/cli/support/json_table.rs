@@ -13,11 +13,11 @@ pub fn rows(rows: &[(&Value, &Value)]) -> Table {
         1 => vec!["key".to_owned()],
         _ => (1..=key_parts).map(|part| format!("key {part}")).collect(),
     };
-    let mut table = Table::new(keys.into_iter().chain(columns.headings()));
+    let mut table = Table::new(keys.into_iter().chain(columns.headings("value")));
     for (key, value) in rows {
         let mut cells: Vec<String> = parts(key).iter().map(cell).collect();
         cells.resize(key_parts, String::new());
-        table.row(cells.into_iter().chain(columns.cells(value)));
+        table.row(cells.into_iter().chain(columns.cells(Some(value))));
     }
     table
 }
@@ -30,9 +30,9 @@ pub fn show(value: &Value, widest: usize) -> String {
             if !elements.is_empty() && (alike(elements) || elements.iter().all(is_scalar)) =>
         {
             let columns = Columns::of(elements.iter());
-            let mut table = Table::new(columns.headings());
+            let mut table = Table::new(columns.headings("value"));
             for element in elements {
-                table.row(columns.cells(element));
+                table.row(columns.cells(Some(element)));
             }
             table.render(widest)
         }
@@ -59,10 +59,11 @@ fn parts(key: &Value) -> &[Value] {
     }
 }
 
-/// How values spread over columns.
+/// How values spread over columns: objects by field, arrays by element, and
+/// what stands in an array once more.
 enum Columns {
     Fields(Vec<String>),
-    Elements(usize),
+    Elements(Vec<Columns>),
     One,
 }
 
@@ -78,28 +79,41 @@ impl Columns {
             return Self::Fields(fields);
         }
         if values.clone().all(Value::is_array) {
-            return Self::Elements(values.filter_map(Value::as_array).map(Vec::len).max().unwrap_or(0));
+            let count = values.clone().filter_map(Value::as_array).map(Vec::len).max().unwrap_or(0);
+            let inner = |index| {
+                let elements: Vec<&Value> = values.clone().filter_map(|value| value.get(index)).collect();
+                match elements.iter().all(|element| element.is_object()) {
+                    true => Self::of(elements.into_iter()),
+                    false => Self::One,
+                }
+            };
+            return Self::Elements((0..count).map(inner).collect());
         }
         Self::One
     }
 
-    fn headings(&self) -> Vec<String> {
+    /// `name`: what the column is called where nothing else tells.
+    fn headings(&self, name: &str) -> Vec<String> {
         match self {
             Self::Fields(fields) => fields.clone(),
-            Self::Elements(count) => (1..=*count).map(|index| index.to_string()).collect(),
-            Self::One => vec!["value".to_owned()],
+            Self::Elements(inner) => {
+                (1..).zip(inner).flat_map(|(index, inner)| inner.headings(&index.to_string())).collect()
+            }
+            Self::One => vec![name.to_owned()],
         }
     }
 
-    fn cells(&self, value: &Value) -> Vec<String> {
+    fn cells(&self, value: Option<&Value>) -> Vec<String> {
         match self {
             Self::Fields(fields) => {
-                fields.iter().map(|field| value.get(field).map(cell).unwrap_or_default()).collect()
+                let field = |name| value.and_then(|value| value.get(name)).map(cell).unwrap_or_default();
+                fields.iter().map(field).collect()
             }
-            Self::Elements(count) => {
-                (0..*count).map(|index| value.get(index).map(cell).unwrap_or_default()).collect()
+            Self::Elements(inner) => {
+                let element = |index: usize| value.and_then(|value| value.get(index));
+                inner.iter().enumerate().flat_map(|(index, inner)| inner.cells(element(index))).collect()
             }
-            Self::One => vec![cell(value)],
+            Self::One => vec![value.map(cell).unwrap_or_default()],
         }
     }
 }
@@ -156,6 +170,15 @@ mod tests {
             Cargo.toml  {"deep":1}
         "#]]
         .assert_eq(&show(&json!([["Cargo.lock", 1238], ["Cargo.toml", {"deep": 1}]]), 40));
+        expect![[r#"
+            1           author  changes
+            Cargo.lock  a         1,238
+            Cargo.toml              972
+        "#]]
+        .assert_eq(&show(
+            &json!([["Cargo.lock", {"changes": 1238, "author": "a"}], ["Cargo.toml", {"changes": 972}]]),
+            40,
+        ));
         assert_eq!(show(&json!(5), 40), "5\n");
         assert_eq!(show(&json!([]), 40), "[]\n");
         assert_eq!(show(&json!({"a": 1}), 40), "{\n  \"a\": 1\n}\n");

@@ -34,6 +34,8 @@ pub enum Log {
     Folder {
         /// The log itself.
         log: Arc<EmbeddedLog>,
+        /// Its limits.
+        settings: LogSettings,
         /// Keeps servers away meanwhile.
         _claim: Claim,
     },
@@ -62,12 +64,21 @@ impl Log {
             return Err(failure.hint("name the folder with --data, or a server with --url http://…").into());
         }
         let claim = Claim::take(&folder).await?;
-        Ok(Self::Folder { log: open_log(&folder, settings.log_settings()).await?, _claim: claim })
+        let settings = settings.log_settings();
+        Ok(Self::Folder { log: open_log(&folder, settings.clone()).await?, settings, _claim: claim })
     }
 
     /// Whether appends need the lines as they were read.
     pub fn takes_text(&self) -> bool {
         matches!(self, Self::Server(_))
+    }
+
+    /// How many events a batch for it may hold, as far as that is known here.
+    pub fn most_batch_events(&self) -> usize {
+        match self {
+            Self::Server(_) => usize::MAX,
+            Self::Folder { settings, .. } => settings.max_batch_events,
+        }
     }
 
     /// The position of the last event.
@@ -116,7 +127,7 @@ impl Log {
     }
 
     /// Hands the selected events to `take`, one JSON document at a time, without
-    /// the line break. `follow`: waits for more at the head, for ever.
+    /// the line break. `follow`: waits for more at the head, until the server ends.
     pub async fn read(
         &self,
         selection: &Selection,

@@ -23,8 +23,8 @@ use crate::{
     event::{Envelope, cloudevents},
 };
 
-/// A batch is full at so many events …
-const BATCH_EVENTS: usize = 5_000;
+/// A batch is full at so many events, unless told otherwise …
+pub const BATCH_EVENTS: usize = 5_000;
 /// … or at so many bytes of JSON.
 const BATCH_BYTES: usize = 4 << 20;
 /// How many batches may wait for the log.
@@ -68,6 +68,8 @@ pub struct Options {
     pub keep_text: bool,
     /// End after so many events.
     pub limit: Option<u64>,
+    /// How many events a batch may hold.
+    pub batch_events: Option<usize>,
 }
 
 /// Some consecutive events of an input.
@@ -81,12 +83,6 @@ pub struct Batch {
     pub places: Places,
     /// Lines that were left out before or among these, and why.
     pub skipped: Vec<Failure>,
-}
-
-impl Batch {
-    fn is_full(&self, bytes: usize) -> bool {
-        self.events.len() >= BATCH_EVENTS || bytes >= BATCH_BYTES
-    }
 }
 
 /// Where the events of a batch stand.
@@ -110,6 +106,7 @@ impl Places {
     /// The first and the last line of the batch.
     pub fn range(&self) -> String {
         match (&self.input, self.lines.first(), self.lines.last()) {
+            (Some(input), Some(first), Some(last)) if first == last => format!("{input}, line {first}"),
             (Some(input), Some(first), Some(last)) => format!("{input}, lines {first} to {last}"),
             _ => "the input".to_owned(),
         }
@@ -205,7 +202,7 @@ impl Reader {
             let read = (&mut lines).take(LONGEST_LINE).read_until(b'\n', &mut line);
             let read = read.map_err(|error| Err(unreadable_at(&input, number, &error)))?;
             let enough = self.options.limit.is_some_and(|limit| self.events >= limit);
-            if read == 0 || enough || batch.is_full(bytes) {
+            if read == 0 || enough || self.is_full(&batch, bytes) {
                 batch.places.input = Some(Arc::clone(&input));
                 bytes = 0;
                 self.send(std::mem::take(&mut batch))?;
@@ -240,6 +237,11 @@ impl Reader {
                 }
             }
         }
+    }
+
+    fn is_full(&self, batch: &Batch, bytes: usize) -> bool {
+        let most = self.options.batch_events.unwrap_or(BATCH_EVENTS).max(1);
+        batch.events.len() >= most || bytes >= BATCH_BYTES
     }
 
     fn send(&self, batch: Batch) -> Result<(), Result<Enough, Failure>> {

@@ -50,7 +50,7 @@ impl Table {
     fn column(&self, index: usize, widest: usize) -> Column {
         let cells = || self.rows.iter().map(|row| row[index].as_str());
         let width = cells().chain([self.headings[index].as_str()]).map(UnicodeWidthStr::width).max();
-        let numeric = !self.rows.is_empty() && cells().all(is_number) && cells().any(|cell| cell != "");
+        let numeric = !self.rows.is_empty() && cells().all(is_number) && cells().any(|cell| !cell.is_empty());
         Column { width: width.unwrap_or(0).min(widest), numeric }
     }
 }

@@ -100,7 +100,9 @@ fn refuses_with_the_attribute_and_what_to_do() {
     );
     refused(
         &with(r#""time":"yesterday""#),
-        expect![[r#"attribute "time" is "yesterday", not a time as in "2026-03-31T12:00:00Z" (RFC 3339): failed to parse four digit integer as year: invalid digit, expected 0-9 but got y"#]],
+        expect![[
+            r#"attribute "time" is "yesterday", not a time as in "2026-03-31T12:00:00Z" (RFC 3339): failed to parse four digit integer as year: invalid digit, expected 0-9 but got y"#
+        ]],
     );
     refused(
         &with(r#""tags":["a,b"]"#),

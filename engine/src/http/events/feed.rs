@@ -30,14 +30,14 @@ impl Feed {
         let head = log.follow();
         let selection =
             Selection { from: selection.from.max(1), to: selection.to.min(*head.borrow()), ..selection };
-        Self { log, selection, head, follow: None, piece: 256 }
+        Self { log, selection, head, follow: None, piece: 64 }
     }
 
     /// Reads what the log has now, then waits for more, up to the selection's end.
     pub(crate) fn following(log: Arc<dyn EventLog>, selection: Selection, closing: Closing) -> Self {
         let head = log.follow();
         let selection = Selection { from: selection.from.max(1), reverse: false, ..selection };
-        Self { log, selection, head, follow: Some(closing), piece: 256 }
+        Self { log, selection, head, follow: Some(closing), piece: 64 }
     }
 
     /// The next events: at least one, or the end.
@@ -58,15 +58,19 @@ impl Feed {
             }
             let piece =
                 Selection { to: to.min(head), limit: limit.min(self.piece), ..self.selection.clone() };
-            let events = read(&self.log, piece.clone()).await?;
+            let (asked, end) = (piece.limit, piece.to);
+            let events = if is_filtered(&piece) {
+                read(&self.log, piece).await?
+            } else {
+                read_block(&self.log, piece).await?
+            };
             self.selection.limit -= events.len();
-            // Fewer than asked for: there are no more up to where it looked.
-            let exhausted = events.len() < piece.limit;
-            match (reverse, events.last()) {
-                (false, Some(last)) if !exhausted => self.selection.from = last.position + 1,
-                (true, Some(last)) if !exhausted => self.selection.to = last.position - 1,
-                (false, _) => self.selection.from = piece.to.saturating_add(1),
-                (true, _) => self.selection.to = 0,
+            // A filter that finds fewer than asked for has looked to the end.
+            let last = events.last().map(|event| event.position);
+            let last = last.filter(|_| events.len() == asked || !is_filtered(&self.selection));
+            match (reverse, last) {
+                (false, last) => self.selection.from = last.unwrap_or(end) + 1,
+                (true, last) => self.selection.to = last.unwrap_or(1) - 1,
             }
             if !events.is_empty() {
                 self.adapt(&events);
@@ -75,12 +79,36 @@ impl Feed {
         }
     }
 
-    /// Chooses the size of the next piece by that of the last one.
+    /// Chooses the size of the next piece by that of the last one. It grows
+    /// slowly, for the next events may be larger.
     fn adapt(&mut self, events: &[Event]) {
         let bytes: usize = events.iter().map(|event| event.envelope.data.len() + 512).sum();
         let fitting = PIECE_BYTES * events.len() / bytes.max(1);
-        self.piece = fitting.clamp(1, 2048);
+        self.piece = fitting.clamp(1, 2 * self.piece.min(512));
     }
+}
+
+fn is_filtered(selection: &Selection) -> bool {
+    !selection.types.is_empty() || selection.subject.is_some() || !selection.tags.is_empty()
+}
+
+/// Reads from the one block with which an unfiltered selection begins. Blocks
+/// are bounded and shared between readers.
+async fn read_block(log: &Arc<dyn EventLog>, selection: Selection) -> Result<Vec<Event>, LogError> {
+    let log = log.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let Selection { from, to, reverse, limit, .. } = selection;
+        let Some(block) = log.block(if reverse { to } else { from })? else { return Ok(Vec::new()) };
+        let start = block.heads.partition_point(|head| head.position < from);
+        let end = block.heads.partition_point(|head| head.position <= to);
+        let heads = block.heads.get(start..end).unwrap_or_default().iter();
+        Ok(match reverse {
+            false => heads.take(limit).map(|head| block.event(head)).collect(),
+            true => heads.rev().take(limit).map(|head| block.event(head)).collect(),
+        })
+    });
+    // It fails only when reading panicked, or when the runtime is going down.
+    reading.await.map_err(|_| LogError::Closed)?
 }
 
 /// Reads a selection off the async workers: a filter may have to look through

@@ -9,7 +9,7 @@ use axum::{
 };
 
 use crate::{
-    deploy::Deployer,
+    deploy::{Deployer, NotServed},
     event::Position,
     http::{
         POSITION,
@@ -55,15 +55,28 @@ impl Parameters for Freshness {
 impl Freshness {
     /// The version that answers, once it is as fresh as asked.
     pub(crate) async fn version(&self, deployer: &Deployer, name: &str) -> Result<Arc<Version>, Problem> {
+        let live = || live(deployer, name);
         match self.at_least {
-            None => Ok(deployer.live(name)?),
+            None => live(),
             Some(at_least) => {
-                let live = || deployer.live(name).map_err(Problem::from);
                 let waited = query::wait(live, at_least, self.timeout).await;
                 waited.map_err(|problem| problem.with("projection", name))
             }
         }
     }
+}
+
+/// The version that answers now.
+pub(crate) fn live(deployer: &Deployer, name: &str) -> Result<Arc<Version>, Problem> {
+    deployer.live(name).map_err(|error| match error {
+        // It may well be there.
+        NotServed::Unknown { .. } if !deployer.has_looked() => {
+            let detail =
+                "the plug-ins folder has not been looked through since the start; that takes a moment";
+            Problem::new(Kind::NotServed, detail).with("projection", name).retry()
+        }
+        error => error.into(),
+    })
 }
 
 impl From<WaitError> for Problem {

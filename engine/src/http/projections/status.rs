@@ -10,7 +10,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::reading::told;
+use super::reading::{live, told};
 use crate::{
     deploy::{
         Deployer, NotServed, PurgeError,
@@ -189,7 +189,7 @@ pub(crate) async fn dead_letters(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let [name] = segments;
-    let version = deployer.live(&name)?;
+    let version = live(&deployer, &name)?;
     // Asked for before the letters: they are then at least as fresh.
     let position = version.state().checkpoint().position;
     let dead_letters = version.state().dead_letters()?.into_iter().map(|letter| DeadLetterDocument {

@@ -10,11 +10,12 @@
 //! - `cache.rs`: recently used blocks.
 //!
 //! An append writes one small block and nothing else, so that it costs one
-//! fsync. These small blocks are the tail; its index is in memory only and made
-//! anew when the log is opened. As soon as the tail and what comes in make up a
-//! full block, the writer *seals*: in the transaction of that append it puts
-//! full blocks in the place of small ones and enters their events into the
-//! index. Sealed blocks never change.
+//! fsync. These blocks are the tail; its index is in memory only and made anew
+//! when the log is opened. As soon as small blocks and what comes in make up a
+//! full block, the writer puts that in their place. As soon as there are some
+//! full blocks, it *seals* them: their events go into the index on disk, many at
+//! a time since that makes a B-tree cheap. Both happen in the transaction of the
+//! append that they are due with. Sealed blocks never change.
 //!
 //! Not here: who may append (`admission`), what a block looks like (`block`).
 
@@ -61,8 +62,23 @@ impl EmbeddedLog {
         Self::with_database(database, settings)
     }
 
+    /// A log on a storage of the caller's, for tests that let it fail.
+    #[cfg(test)]
+    pub(super) fn open_on(
+        backend: impl redb::StorageBackend,
+        settings: LogSettings,
+    ) -> Result<Self, LogError> {
+        let settings = settings.sane();
+        let database =
+            redb::Builder::new().set_cache_size(settings.storage_cache_bytes).create_with_backend(backend);
+        let database =
+            database.map_err(|error| LogError::Storage { action: "open", source: Arc::new(error) })?;
+        tables::set_up(&database)?;
+        Self::with_database(database, settings)
+    }
+
     fn with_database(database: redb::Database, settings: LogSettings) -> Result<Self, LogError> {
-        let store = Arc::new(Store::open(database, settings.block_cache_bytes)?);
+        let store = Arc::new(Store::open(database, &settings)?);
         let writer = Writer::new(Arc::clone(&store), settings.clone())?;
         let (requests, queue) = mpsc::channel(QUEUE);
         let writer = thread::Builder::new()

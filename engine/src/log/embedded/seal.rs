@@ -1,6 +1,8 @@
 //! The index entries of full blocks. They are written sorted, since a B-tree
 //! takes sorted keys several times faster than others.
 
+use std::sync::Arc;
+
 use redb::WriteTransaction;
 
 use super::{
@@ -12,7 +14,7 @@ use crate::event::{Block, Position, Span};
 const ACTION: &str = "seal full blocks";
 
 /// Enters the events of blocks, which follow one another, into the index.
-pub(super) fn seal(transaction: &WriteTransaction, blocks: &[&Block]) -> Result<(), LogError> {
+pub(super) fn seal(transaction: &WriteTransaction, blocks: &[&Arc<Block>]) -> Result<(), LogError> {
     let mut ids = transaction.open_table(IDS).doing(ACTION)?;
     for (key, position) in id_entries(blocks) {
         ids.insert(&key[..], position).doing(ACTION)?;
@@ -33,7 +35,7 @@ pub(super) fn seal(transaction: &WriteTransaction, blocks: &[&Block]) -> Result<
     Ok(())
 }
 
-fn id_entries(blocks: &[&Block]) -> Vec<(Vec<u8>, Position)> {
+fn id_entries(blocks: &[&Arc<Block>]) -> Vec<(Vec<u8>, Position)> {
     let mut entries = Vec::with_capacity(blocks.iter().map(|block| block.len()).sum());
     for block in blocks {
         for head in block.heads.iter() {
@@ -51,7 +53,7 @@ fn index_entries(block: &Block, entries: &mut Vec<(Vec<u8>, Vec<u8>)>) {
     let mut tags = Vec::new();
     let mut last_of_type = vec![None; block.names.len()];
     for (place, head) in block.heads.iter().enumerate() {
-        // A full block has at most 65,536 events (see `LogSettings::sane`).
+        // A full block has fewer than 65,536 events (see `LogSettings::sane`).
         let place = place as u16;
         if head.subject.length > 0 {
             subjects.push((text(block, head.subject), place));

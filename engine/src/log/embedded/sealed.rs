@@ -6,11 +6,14 @@ use redb::{Database, ReadOnlyTable, ReadableDatabase};
 
 use super::{
     super::{
-        LogError, block,
+        LogError,
         matcher::{Query, between},
     },
     cache::BlockCache,
-    tables::{BLOCKS, Doing, IDS, INDEX, Term, block_of, index_key, places, version},
+    tables::{
+        BLOCKS, Doing, IDS, INDEX, Term, block_after, block_before, block_of, index_key, places, read_block,
+        version,
+    },
 };
 use crate::event::{Block, Head, Position};
 
@@ -19,7 +22,7 @@ const ACTION: &str = "read its file";
 /// The sealed part as it was at one moment. Sealing goes on meanwhile, but what
 /// was sealed then stays as it is, and nothing later is looked at.
 pub(super) struct Sealed<'a> {
-    blocks: ReadOnlyTable<Position, &'static [u8]>,
+    blocks: ReadOnlyTable<(Position, u32), &'static [u8]>,
     ids: ReadOnlyTable<&'static [u8], Position>,
     index: ReadOnlyTable<&'static [u8], &'static [u8]>,
     cache: &'a BlockCache,
@@ -46,11 +49,8 @@ impl<'a> Sealed<'a> {
             return Ok(block);
         }
         let missing = || LogError::Damaged { position, reason: "it is missing".to_owned() };
-        let entry = self.blocks.range(..=position).doing(ACTION)?.next_back();
-        let (first, encoded) = entry.ok_or_else(missing)?.doing(ACTION)?;
-        let first = first.value();
-        let block = block::decode(encoded.value(), first)
-            .map_err(|reason| LogError::Damaged { position: first, reason })?;
+        let first = block_before(&self.blocks, position).doing(ACTION)?.ok_or_else(missing)?;
+        let block = read_block(&self.blocks, first)?;
         if block.last() < position {
             return Err(missing());
         }
@@ -157,8 +157,7 @@ impl<'a> Sealed<'a> {
         if let Some(block) = self.cache.containing(position) {
             return Ok(block.first());
         }
-        let entry = self.blocks.range(..=position).doing(ACTION)?.next_back();
-        Ok(entry.transpose().doing(ACTION)?.map_or(1, |(first, _)| first.value()))
+        Ok(block_before(&self.blocks, position).doing(ACTION)?.unwrap_or(1))
     }
 
     /// The next block, from `bound` on in the direction of reading, that has
@@ -173,13 +172,9 @@ impl<'a> Sealed<'a> {
             return Ok(None);
         }
         if terms.is_any() {
-            let mut blocks = match reverse {
-                true => self.blocks.range(..=bound),
-                false => self.blocks.range(bound..=self.to),
-            }
-            .doing(ACTION)?;
-            let entry = if reverse { blocks.next_back() } else { blocks.next() };
-            return Ok(entry.transpose().doing(ACTION)?.map(|(first, _)| first.value()));
+            let first =
+                if reverse { block_before(&self.blocks, bound) } else { block_after(&self.blocks, bound) };
+            return Ok(first.doing(ACTION)?.filter(|first| *first <= self.to));
         }
         let further = |a, b| if reverse { cmp::max(a, b) } else { cmp::min(a, b) };
         let mut at = bound;

@@ -7,12 +7,12 @@ use tokio::sync::watch;
 
 use super::{
     super::{
-        LogError, Selection, block,
+        LogError, LogSettings, Selection,
         matcher::{Query, between},
     },
     cache::BlockCache,
     sealed::Sealed,
-    tables::{BLOCKS, Doing, META, SEALED},
+    tables::{BLOCKS, Doing, META, SEALED, block_after, read_block},
 };
 use crate::event::{Block, Event, Head, Position};
 
@@ -34,8 +34,11 @@ pub(super) struct View {
     pub(super) sealed: Position,
     /// The blocks after that, oldest first.
     pub(super) tail: Vec<Arc<Block>>,
-    /// How many bytes these hold, beside their heads.
-    pub(super) tail_bytes: usize,
+    /// Up to here the tail's blocks are full; they stay as they are and only
+    /// wait for being entered into the index, several at a time.
+    pub(super) full: Position,
+    /// How many bytes the blocks after that hold, beside their heads.
+    pub(super) small_bytes: usize,
 }
 
 impl View {
@@ -44,9 +47,18 @@ impl View {
     }
 
     /// Adds a block to the tail.
-    pub(super) fn push(&mut self, block: Arc<Block>) {
-        self.tail_bytes += block.bytes.len();
+    pub(super) fn push(&mut self, block: Arc<Block>, settings: &LogSettings) {
+        if self.full == self.head() && settings.is_full(block.len(), block.bytes.len()) {
+            self.full = block.last();
+        } else {
+            self.small_bytes += block.bytes.len();
+        }
         self.tail.push(block);
+    }
+
+    /// The full blocks of the tail, and the small ones.
+    pub(super) fn full_and_small(&self) -> (&[Arc<Block>], &[Arc<Block>]) {
+        self.tail.split_at(self.tail.partition_point(|block| block.last() <= self.full))
     }
 
     /// The blocks of the tail that reach into a range of positions.
@@ -59,26 +71,26 @@ impl View {
 
 impl Store {
     /// Reads the tail of a file that has its tables.
-    pub(super) fn open(database: Database, cache_bytes: usize) -> Result<Self, LogError> {
+    pub(super) fn open(database: Database, settings: &LogSettings) -> Result<Self, LogError> {
         const ACTION: &str = "read its tail";
         let mut view = View::default();
         {
             let transaction = database.begin_read().doing(ACTION)?;
             let meta = transaction.open_table(META).doing(ACTION)?;
             view.sealed = meta.get(SEALED).doing(ACTION)?.map_or(0, |sealed| sealed.value());
+            view.full = view.sealed;
             let blocks = transaction.open_table(BLOCKS).doing(ACTION)?;
-            for entry in blocks.range(view.sealed + 1..).doing(ACTION)? {
-                let (first, encoded) = entry.doing(ACTION)?;
-                let damaged = |reason| LogError::Damaged { position: first.value(), reason };
-                let block = block::decode(encoded.value(), first.value()).map_err(damaged)?;
+            while let Some(first) = block_after(&blocks, view.head() + 1).doing(ACTION)? {
+                let block = read_block(&blocks, first)?;
                 if block.first() != view.head() + 1 {
-                    return Err(damaged(format!("the block before it ends at position {}", view.head())));
+                    let reason = format!("the block before it ends at position {}", view.head());
+                    return Err(LogError::Damaged { position: first, reason });
                 }
-                view.push(block.into());
+                view.push(block.into(), settings);
             }
         }
         let head = watch::Sender::new(view.head());
-        let cache = BlockCache::new(cache_bytes);
+        let cache = BlockCache::new(settings.block_cache_bytes);
         Ok(Self { database, cache, view: RwLock::new(view), head, failure: OnceLock::new() })
     }
 

@@ -2,13 +2,18 @@
 
 use std::{path::Path, sync::Arc};
 
-use redb::{Database, DatabaseError, ReadableTable, StorageError, TableDefinition};
+use redb::{Database, DatabaseError, ReadOnlyTable, ReadableTable, StorageError, Table, TableDefinition};
 
-use super::super::LogError;
-use crate::event::Position;
+use super::super::{LogError, block};
+use crate::event::{Block, Position};
 
-/// First position to block (see `block.rs`); sealed ones and the tail.
-pub(super) const BLOCKS: TableDefinition<Position, &[u8]> = TableDefinition::new("blocks");
+/// First position and number of the piece to a piece of a block (see
+/// `block.rs`); sealed ones and the tail. In pieces because redb gives a value
+/// the next power of two of pages: a block in one would waste a third on average.
+pub(super) const BLOCKS: TableDefinition<(Position, u32), &[u8]> = TableDefinition::new("blocks");
+
+/// How long a piece of a block is: what fits 64 pages, beside redb's own.
+const PIECE: usize = (256 << 10) - 64;
 
 /// Source and id (see `index::id_key`) to position, of sealed events.
 pub(super) const IDS: TableDefinition<&[u8], Position> = TableDefinition::new("ids");
@@ -80,6 +85,49 @@ pub(super) fn version(value: &[u8]) -> u64 {
     value.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
+/// Writes a block.
+pub(super) fn insert_block(
+    table: &mut Table<'_, (Position, u32), &'static [u8]>,
+    first: Position,
+    encoded: &[u8],
+) -> Result<(), StorageError> {
+    for (number, piece) in (0..).zip(encoded.chunks(PIECE)) {
+        table.insert((first, number), piece)?;
+    }
+    Ok(())
+}
+
+/// The first position of the last block that begins at or before a position.
+pub(super) fn block_before(
+    table: &ReadOnlyTable<(Position, u32), &'static [u8]>,
+    position: Position,
+) -> Result<Option<Position>, StorageError> {
+    let entry = table.range(..=(position, u32::MAX))?.next_back().transpose()?;
+    Ok(entry.map(|(key, _)| key.value().0))
+}
+
+/// The first position of the first block that begins at or after a position.
+pub(super) fn block_after(
+    table: &ReadOnlyTable<(Position, u32), &'static [u8]>,
+    position: Position,
+) -> Result<Option<Position>, StorageError> {
+    let entry = table.range((position, 0)..)?.next().transpose()?;
+    Ok(entry.map(|(key, _)| key.value().0))
+}
+
+/// Reads and checks the block that begins at a position.
+pub(super) fn read_block(
+    table: &ReadOnlyTable<(Position, u32), &'static [u8]>,
+    first: Position,
+) -> Result<Block, LogError> {
+    const ACTION: &str = "read a block";
+    let mut encoded = Vec::new();
+    for piece in table.range((first, 0)..=(first, u32::MAX)).doing(ACTION)? {
+        encoded.extend_from_slice(piece.doing(ACTION)?.1.value());
+    }
+    block::decode(&encoded, first).map_err(|reason| LogError::Damaged { position: first, reason })
+}
+
 /// Opens the file, makes it and its folder if they are not there.
 pub(super) fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, LogError> {
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -100,7 +148,7 @@ pub(super) fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, Log
     // A new file is only there to stay once its folder says so.
     #[cfg(unix)]
     std::fs::File::open(folder).and_then(|folder| folder.sync_all()).doing("sync its folder")?;
-    match format(&database)? {
+    match set_up(&database)? {
         CURRENT_FORMAT => Ok(database),
         other => {
             let reason = format!("it has format {other}, this program reads format {CURRENT_FORMAT}");
@@ -110,7 +158,7 @@ pub(super) fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, Log
 }
 
 /// The format of a file. A new one gets its tables and the current format.
-fn format(database: &Database) -> Result<u64, LogError> {
+pub(super) fn set_up(database: &Database) -> Result<u64, LogError> {
     const ACTION: &str = "set up its tables";
     let transaction = database.begin_write().doing(ACTION)?;
     let format = {

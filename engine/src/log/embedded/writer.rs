@@ -18,7 +18,7 @@ use super::{
     seal::seal,
     sealed::Sealed,
     store::{Store, View},
-    tables::{BLOCKS, Doing},
+    tables::{BLOCKS, Doing, insert_block},
 };
 use crate::{
     clock,
@@ -37,6 +37,10 @@ pub(super) struct Request {
 /// would not make it cheaper, only make those wait who came first.
 const GROUP_EVENTS: usize = 32_768;
 const GROUP_BYTES: usize = 64 << 20;
+
+/// So many full blocks are sealed at a time. More make imports cheaper, and
+/// opening the log and reading its tail, which has no index on disk, dearer.
+const SEAL_BLOCKS: usize = 4;
 
 pub(super) struct Writer {
     store: Arc<Store>,
@@ -136,17 +140,17 @@ impl Writer {
             return Ok(());
         }
         self.recorded = self.recorded.max(clock::now());
-        let (head, sealed, tail_bytes) = {
+        let (head, full, small_bytes) = {
             let view = self.store.view();
-            (view.head(), view.sealed, view.tail_bytes)
+            (view.head(), view.full, view.small_bytes)
         };
-        let events = (head - sealed) as usize + fresh.len();
-        let bytes = tail_bytes + fresh.iter().map(|fresh| settings::size(&fresh.envelope)).sum::<usize>();
-        if events < self.settings.block_events && bytes < self.settings.block_bytes {
-            self.commit_small(head, fresh)
-        } else {
+        let events = (head - full) as usize + fresh.len();
+        let bytes = small_bytes + fresh.iter().map(|fresh| settings::size(&fresh.envelope)).sum::<usize>();
+        if self.settings.is_full(events, bytes) {
             let view = self.store.view().clone();
             self.commit_full(&view, fresh)
+        } else {
+            self.commit_small(head, fresh)
         }
     }
 
@@ -160,43 +164,61 @@ impl Writer {
         let transaction = self.store.database.begin_write().doing(ACTION)?;
         write(&transaction, [&block])?;
         transaction.commit().doing(ACTION)?;
-        self.store.publish(|view| view.push(block.into()));
+        self.store.publish(|view| view.push(block.into(), &self.settings));
         Ok(())
     }
 
-    /// The tail and the events are cut into full blocks, which are sealed; the
-    /// rest is the new tail.
+    /// Small blocks and the events are cut into full blocks; what is left is
+    /// one small block. Seals full blocks once there are some.
     fn commit_full(&mut self, view: &View, fresh: &[Fresh]) -> Result<(), LogError> {
-        let mut cutter = Cutter { settings: &self.settings, builder: BlockBuilder::new(), full: Vec::new() };
-        for block in &view.tail {
+        let (waiting, small) = view.full_and_small();
+        let mut cutter = Cutter {
+            settings: &self.settings,
+            events: small.iter().map(|block| block.len()).sum::<usize>() + fresh.len(),
+            bytes: view.small_bytes
+                + fresh.iter().map(|fresh| settings::size(&fresh.envelope)).sum::<usize>(),
+            builder: BlockBuilder::new(),
+            blocks: Vec::new(),
+        };
+        for block in small {
             for head in block.heads.iter() {
-                cutter.builder.copy(block, head);
-                cutter.cut();
+                cutter.add(|builder| builder.copy(block, head));
             }
         }
         for (position, fresh) in (view.head() + 1..).zip(fresh) {
-            cutter.builder.push(position, self.recorded, fresh.version, &fresh.envelope);
-            cutter.cut();
+            cutter.add(|builder| builder.push(position, self.recorded, fresh.version, &fresh.envelope));
         }
-        let Cutter { builder, full, .. } = cutter;
-        let rest = (!builder.is_empty()).then(|| Arc::new(builder.build()));
-        let sealed = full.last().map_or(view.sealed, |block| block.last());
+        let (full, rest) = cutter.finish();
 
         let transaction = self.store.database.begin_write().doing(ACTION)?;
         {
             let mut blocks = transaction.open_table(BLOCKS).doing(ACTION)?;
-            blocks.retain_in(view.sealed + 1.., |_, _| false).doing(ACTION)?;
+            blocks.retain_in((view.full + 1, 0).., |_, _| false).doing(ACTION)?;
         }
         write(&transaction, full.iter().chain(&rest).map(|block| &**block))?;
-        seal(&transaction, &full.iter().map(|block| &**block).collect::<Vec<_>>())?;
+        let unsealed: Vec<&Arc<Block>> = waiting.iter().chain(&full).collect();
+        let sum = |size: fn(&Block) -> usize| unsealed.iter().map(|block| size(block)).sum::<usize>();
+        let is_due = sum(Block::len) >= SEAL_BLOCKS * self.settings.block_events
+            || sum(|block| block.bytes.len()) >= SEAL_BLOCKS * self.settings.block_bytes;
+        let sealed = if is_due { unsealed.last().map(|block| block.last()) } else { None };
+        if sealed.is_some() {
+            seal(&transaction, &unsealed)?;
+        }
         transaction.commit().doing(ACTION)?;
 
-        full.iter().for_each(|block| self.store.cache.insert(block));
-        self.store.publish(|view| {
-            *view = View { sealed, ..View::default() };
-            rest.into_iter().for_each(|block| view.push(block));
-        });
-        self.index.forget(sealed);
+        if sealed.is_some() {
+            unsealed.iter().for_each(|block| self.store.cache.insert(block));
+        }
+        let mut next = View { sealed: sealed.unwrap_or(view.sealed), ..View::default() };
+        next.full = next.sealed;
+        let stay = if sealed.is_some() { Vec::new() } else { unsealed };
+        for block in stay.into_iter().chain(&rest) {
+            next.push(Arc::clone(block), &self.settings);
+        }
+        self.store.publish(|view| *view = next);
+        if let Some(sealed) = sealed {
+            self.index.forget(sealed);
+        }
         Ok(())
     }
 }
@@ -228,25 +250,45 @@ fn write<'a>(
     for block in blocks {
         encoded.clear();
         block::encode(block, &mut encoded);
-        table.insert(block.first(), &encoded[..]).doing(ACTION)?;
+        insert_block(&mut table, block.first(), &encoded).doing(ACTION)?;
     }
     Ok(())
 }
 
-/// Cuts a run of events into full blocks.
+/// Cuts a run of events into full blocks, the last of which takes what would be
+/// too little for one more: so it is up to twice as large, and nothing has to be
+/// written again soon.
 struct Cutter<'a> {
     settings: &'a LogSettings,
+    /// How many events are still to come, and about how many bytes.
+    events: usize,
+    bytes: usize,
     builder: BlockBuilder,
-    full: Vec<Arc<Block>>,
+    blocks: Vec<Arc<Block>>,
 }
 
 impl Cutter<'_> {
-    /// Call after each event.
-    fn cut(&mut self) {
-        if self.builder.len() >= self.settings.block_events
-            || self.builder.bytes_len() >= self.settings.block_bytes
-        {
-            self.full.push(Arc::new(std::mem::take(&mut self.builder).build()));
+    fn add(&mut self, add: impl FnOnce(&mut BlockBuilder)) {
+        let before = self.builder.bytes_len();
+        add(&mut self.builder);
+        self.events -= 1;
+        self.bytes = self.bytes.saturating_sub(self.builder.bytes_len() - before);
+        let is_full = self.settings.is_full(self.builder.len(), self.builder.bytes_len());
+        if is_full && (self.events == 0 || self.settings.is_full(self.events, self.bytes)) {
+            self.blocks.push(Arc::new(std::mem::take(&mut self.builder).build()));
+        }
+    }
+
+    /// The full blocks, and a small one if there were not enough bytes after
+    /// all: names, which a block holds once, were counted for each event.
+    fn finish(mut self) -> (Vec<Arc<Block>>, Option<Arc<Block>>) {
+        let rest = (!self.builder.is_empty()).then(|| Arc::new(self.builder.build()));
+        match rest {
+            Some(rest) if self.settings.is_full(rest.len(), rest.bytes.len()) => {
+                self.blocks.push(rest);
+                (self.blocks, None)
+            }
+            rest => (self.blocks, rest),
         }
     }
 }

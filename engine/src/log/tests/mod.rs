@@ -14,8 +14,8 @@ mod promises;
 mod speed;
 
 use super::{
-    Append, AppendError, Appended, Condition, Criterion, EventLog, LogError, LogSettings, Selection,
-    embedded::EmbeddedLog, memory::MemoryLog,
+    Append, AppendError, Appended, Condition, Criterion, EmbeddedLog, EventLog, LogError, LogSettings,
+    MemoryLog, Selection,
 };
 use crate::event::{Envelope, Event, Position};
 
@@ -25,7 +25,7 @@ fn append(log: &dyn EventLog, batch: Append) -> Result<Appended, AppendError> {
 }
 
 /// A small event about a subject.
-fn event(id: impl ToString, event_type: &str, subject: &str) -> Envelope {
+pub(super) fn event(id: impl ToString, event_type: &str, subject: &str) -> Envelope {
     Envelope {
         id: id.to_string(),
         source: "/test".to_owned(),

@@ -133,7 +133,7 @@ fn names_do_not_mix_and_forgetting_keeps_the_records() {
 
     catalog.forget("churns", "one", at(3)).unwrap();
     assert_eq!(catalog.names().unwrap(), ["chur", "churn"]);
-    assert_eq!(deployments(&catalog, "churns"), ["2 one Deploy Retired"]);
+    assert_eq!(deployments(&catalog, "churns"), ["2 one Deploy Superseded"]);
     let ids: Vec<_> = catalog.deployments(2).unwrap().iter().map(|record| record.id).collect();
     assert_eq!(ids, [3, 2]);
 }
