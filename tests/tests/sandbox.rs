@@ -35,7 +35,8 @@ fn counted(server: &Server) -> u64 {
 
 fn reason(status: &Value) -> String {
     let reason = status["reason"].as_str().unwrap_or_else(|| panic!("no reason: {status:#}"));
-    for sign in ["Some(", " { ", "Trap::", "panicked at", "wasm backtrace", "0x"] {
+    // What a guest's own panic says is quoted, whatever it is; nothing of ours may look like this.
+    for sign in ["Trap::", "wasm backtrace", "wasmtime", "anyhow", "0x"] {
         assert!(!reason.contains(sign), "a debug dump (\"{sign}\") in: {reason}");
     }
     reason.to_owned()
