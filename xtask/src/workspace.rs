@@ -64,7 +64,8 @@ pub(crate) fn ensure_wasm_target() -> Result<()> {
 /// Builds the program and gives its path.
 pub(crate) fn build_program(profile: &str) -> Result<PathBuf> {
     let mut build = cargo("build");
-    build.args(["--package", "projectionist", "--bin", "projectionist", "--profile", profile]);
+    // The whole workspace's features, so that dependencies are compiled once for the program and the tests.
+    build.args(["--workspace", "--bin", "projectionist", "--profile", profile]);
     let artifacts = crate::components::artifacts(&mut build)?;
     let program = artifacts.into_iter().find_map(|artifact| artifact.executable);
     match program {
