@@ -76,7 +76,12 @@ pub(crate) fn fold(log: &dyn EventLog, state: &VersionState) -> Result<()> {
     commit(state, &mut rows, position, events)
 }
 
-fn commit(state: &VersionState, rows: &mut HashMap<String, Row>, position: Position, events: u64) -> Result<()> {
+fn commit(
+    state: &VersionState,
+    rows: &mut HashMap<String, Row>,
+    position: Position,
+    events: u64,
+) -> Result<()> {
     let mut changes: Vec<(u32, Vec<u8>, Option<Vec<u8>>)> = Vec::new();
     for (file, row) in rows.iter_mut().filter(|(_, row)| row.dirty) {
         let file = Part::String(file.clone());
@@ -90,7 +95,8 @@ fn commit(state: &VersionState, rows: &mut HashMap<String, Row>, position: Posit
         row.dirty = false;
     }
     changes.sort_unstable();
-    let changes = changes.iter().map(|(table, key, value)| Change { table: *table, key, value: value.as_deref() });
+    let changes =
+        changes.iter().map(|(table, key, value)| Change { table: *table, key, value: value.as_deref() });
     state.commit(changes, position, events, None, Durability::Durable)?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use projectionist::{
     projection::{self, Version},
     state::{Checkpoint, VersionState},
 };
-use projectionist_tests::{History, components};
+use projectionist_tests::{components, history::History};
 use tokio::runtime::Runtime;
 
 use crate::{Figure, Input, native};
@@ -28,7 +28,8 @@ pub(crate) fn run(input: &Input) -> Result<Vec<Figure>> {
     let plugin = runtime.block_on(host.load("churn", &component, &Settings::default()))?;
     let (mut native_rates, mut component_rates) = (Vec::new(), Vec::new());
     for run in 0..input.runs {
-        let (native, component) = (folder.path().join(format!("native-{run}")), folder.path().join(format!("component-{run}")));
+        let (native, component) =
+            (folder.path().join(format!("native-{run}")), folder.path().join(format!("component-{run}")));
         let native = measured(&plugin, &native, |version| native::fold(&*log, version.state()))?;
         let component = measured(&plugin, &component, |version| {
             Ok(runtime.block_on(projection::fold(Arc::clone(version), Arc::clone(&log)))?)
@@ -51,7 +52,11 @@ struct Measured {
 }
 
 /// Times a fold into an empty store on disk, its last durable commit included.
-fn measured(plugin: &Arc<Plugin>, path: &Path, fold: impl FnOnce(&Arc<Version>) -> Result<()>) -> Result<Measured> {
+fn measured(
+    plugin: &Arc<Plugin>,
+    path: &Path,
+    fold: impl FnOnce(&Arc<Version>) -> Result<()>,
+) -> Result<Measured> {
     let state = Arc::new(VersionState::open(path, plugin.tables(), 64 << 20)?);
     let version = Arc::new(Version::new(plugin.name(), "", Arc::clone(plugin), state));
     let begun = native::now();
@@ -70,7 +75,8 @@ fn filled_log(runtime: &Runtime, folder: &Path, events: &Path) -> Result<Arc<dyn
         for batch in lines.chunks(BATCH) {
             let mut events = Vec::with_capacity(batch.len());
             for line in batch {
-                let mut event = cloudevents::from_slice(line.as_bytes()).context("the history holds no event")?;
+                let mut event =
+                    cloudevents::from_slice(line.as_bytes()).context("the history holds no event")?;
                 event.id = format!("{copy}-{}", event.id);
                 events.push(event);
             }
