@@ -81,7 +81,8 @@ impl Engine {
     /// Opens the log, starts the versions that were live, watches the folder.
     pub async fn open(settings: EngineSettings) -> Result<Self, OpenError> {
         for path in [&settings.data, &settings.plugins] {
-            std::fs::create_dir_all(path).map_err(|source| OpenError::Folder { path: path.clone(), source })?;
+            std::fs::create_dir_all(path)
+                .map_err(|source| OpenError::Folder { path: path.clone(), source })?;
         }
         let max_batch_bytes = settings.log.max_batch_bytes;
         let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(&settings.data, settings.log)?);

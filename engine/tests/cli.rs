@@ -1,4 +1,5 @@
 //! The program's command line, from the outside: what needs no plug-in.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::{
     fs,

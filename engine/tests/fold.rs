@@ -1,5 +1,6 @@
 //! Live state = replayed state: whatever the sizes of calls and blocks, however
 //! often the runner is stopped in between, a version ends with the same digest.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::sync::Arc;
 

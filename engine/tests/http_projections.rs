@@ -1,4 +1,5 @@
 //! State over HTTP: a whole engine with real components behind a real listener.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

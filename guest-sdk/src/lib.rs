@@ -133,7 +133,7 @@ pub mod __private {
         describe::{QueryDescription, TableDescription},
         key::{AsKey, Key},
         query::{AnyParameter, Arguments, KnownParameter, Probe, answer, schema, unknown},
-        runner::{Handlers, Outcome, Runner, State, data},
+        runner::{Handlers, Outcome, Runner, State, data, used},
         table::{AnyTable, IndexSpec, open_table, visit_table},
     };
 }

@@ -44,6 +44,11 @@ pub trait Handlers: State {
     fn query(&self, name: &str, arguments: Arguments) -> Result<Vec<u8>, QueryError>;
 }
 
+/// Says that a projection is used, so that the compiler does not call its code
+/// dead where nothing runs it.
+#[doc(hidden)]
+pub fn used<P: Handlers>() {}
+
 /// What a handler may return.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(

@@ -109,7 +109,10 @@ impl<'a> Importer<'a> {
         let client = client.clone();
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
-            scope.spawn(|| while !over.load(Ordering::SeqCst) && self.append(&client) {});
+            scope.spawn(|| {
+                let goes_on = || !over.load(Ordering::SeqCst) && self.append(&client);
+                std::iter::repeat_with(goes_on).find(|goes_on| !goes_on);
+            });
             something();
             over.store(true, Ordering::SeqCst);
         });

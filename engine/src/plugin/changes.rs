@@ -104,7 +104,10 @@ impl Changes {
 mod tests {
     use super::*;
 
-    fn check(changes: &[(u32, (u32, u32), Option<(u32, u32)>)], limit: u64) -> Result<Changes, String> {
+    /// Offset and length.
+    type Place = (u32, u32);
+
+    fn check(changes: &[(u32, Place, Option<Place>)], limit: u64) -> Result<Changes, String> {
         let span = |(offset, length)| Span { offset, length };
         let changes = changes
             .iter()

@@ -382,10 +382,7 @@ impl Runner {
     fn give_up_on(&mut self, position: Position, reason: String) -> Result<(), Halt> {
         let block =
             self.log.block(position).map_err(|error| Halt { event: None, reason: error.to_string() })?;
-        let event = block.and_then(|block| {
-            let head = block.heads[(position - block.first()) as usize];
-            Some(block.event(&head))
-        });
+        let event = block.map(|block| block.event(&block.heads[(position - block.first()) as usize]));
         let Some(event) = event else { return Err(Halt { event: None, reason }) };
         let (id, event_type) = (event.envelope.id, event.envelope.event_type);
         if self.on_failure == OnFailure::Halt {

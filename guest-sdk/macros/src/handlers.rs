@@ -128,6 +128,9 @@ fn implementation(
         quote!(#name => #call,)
     });
     quote! {
+        // On wasm the component uses it; natively perhaps only tests do.
+        const _: fn() = ::projectionist_sdk::__private::used::<#projection>;
+
         const _: () = {
             #[allow(unused_imports)]
             use ::projectionist_sdk::{
