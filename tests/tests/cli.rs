@@ -123,8 +123,9 @@ fn run_folds_a_file_without_a_server() {
     let arguments =
         ["run", component.to_str().unwrap(), history.file.to_str().unwrap(), "--table", "types", "--json"];
     let output = program::run_in(folder.path(), arguments).ok();
-    let rows: Vec<Value> =
-        output.lines().map(|line| serde_json::from_str(line).expect("a row a line")).collect();
+    let folded: Value = serde_json::from_str(&output).expect("one JSON document");
+    assert_eq!((&folded["events"], &folded["dead-letters"]), (&json!(expected.events), &json!(0)));
+    let rows = folded["tables"]["types"]["rows"].as_array().expect("rows");
     let counts = rows
         .iter()
         .map(|row| (row["key"].as_str().unwrap().to_owned(), row["value"]["count"].as_u64().unwrap()));
