@@ -146,13 +146,13 @@ fn progress(name: &str, plugins: &[&Value]) -> String {
     let Some(plugin) = plugins.iter().find(|plugin| text(plugin, "name") == name) else {
         return format!("{name} –");
     };
-    if plugin["health"] == "ok" && plugin["live"].is_object() {
+    if plugin["health"] == "ok" && plugin["live"].is_string() {
         return format!("{name} {LIVE}");
     }
+    let head = plugin["head"].as_f64().unwrap_or_default().max(1.0);
     let versions = plugin["versions"].as_array().into_iter().flatten();
-    let done =
-        versions.filter_map(|version| Some((version["position"].as_f64()?, version["head"].as_f64()?)));
-    let percent = done.map(|(position, head)| 100.0 * position / head.max(1.0)).fold(0.0, f64::max);
+    let positions = versions.filter_map(|version| version["state"]["position"].as_f64());
+    let percent = 100.0 * positions.fold(0.0, f64::max) / head;
     format!("{name} {percent:.0}%")
 }
 
@@ -170,8 +170,7 @@ fn show(line: &str, shown: &mut String) {
 }
 
 fn plugins(answer: &Value) -> impl Iterator<Item = &Value> {
-    // Either the list itself or an object that holds it.
-    answer.as_array().or_else(|| answer["projections"].as_array()).into_iter().flatten()
+    answer["projections"].as_array().into_iter().flatten()
 }
 
 fn text(value: &Value, field: &str) -> String {
