@@ -61,14 +61,15 @@ pub fn generated(commits: u64) -> History {
     let folder = program::target().join("tests");
     fs::create_dir_all(&folder).expect("the target folder takes folders");
     let file = folder.join(format!("generated-{commits}.ndjson"));
-    // Another test process may be doing the same: each writes its own, the last rename wins.
-    let beside = folder.join(format!("generated-{commits}.{}", std::process::id()));
-    let mut out = BufWriter::new(File::create(&beside).expect("the target folder takes files"));
+    // Others may be doing the same: each writes a file of its own, the last rename wins.
+    let mut beside = tempfile::NamedTempFile::new_in(&folder).expect("the target folder takes files");
+    let mut out = BufWriter::new(&mut beside);
     for event in generate(commits) {
         writeln!(out, "{event}").expect("the disk takes more");
     }
     out.flush().expect("the disk takes more");
-    fs::rename(&beside, &file).expect("renaming within a folder");
+    drop(out);
+    beside.persist(&file).expect("renaming within a folder");
     History { file, real: false }
 }
 

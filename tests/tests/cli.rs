@@ -1,20 +1,77 @@
 //! The program: an author's way from `new` to a query, and what its other
 //! commands promise.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use projectionist_tests::{Server, components, history, program};
 use serde_json::{Value, json};
 
-/// From an empty folder to an answer, then an edit, and another answer: while
-/// all of it, a client that asks is never refused.
+/// A command in an author's crate; crates of all runs share what they compile.
+fn in_crate(server: &Server, crate_folder: &Path, program: &Path, arguments: &[&str]) {
+    let mut command = Command::new(program);
+    command.current_dir(crate_folder).args(arguments);
+    command.env("CARGO_TARGET_DIR", program::target().join("tests/authors"));
+    command.env("PROJECTIONIST_PLUGINS", server.plugins());
+    program::end(&mut command).ok();
+}
+
+/// From an empty folder to an answer, then an edit, and another answer; a
+/// client that asks all the while is never refused and sees no mixture.
 #[test]
 fn from_new_to_a_query_and_on_to_the_next_version() {
     let server = Server::start();
-    let folder = server.folder();
-    program::run_in(folder, ["new", "shelf"]).ok();
-    let crate_folder = folder.join("shelf");
-    assert!(crate_folder.join("src/lib.rs").is_file());
+    program::run_in(server.folder(), ["new", "shelf"]).ok();
+    let crate_folder = server.folder().join("shelf");
+    // The same dependencies as here, so that nothing else is fetched.
+    fs::copy(program::workspace().join("Cargo.lock"), crate_folder.join("Cargo.lock")).unwrap();
+    let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
+    in_crate(&server, &crate_folder, &cargo, &["test", "--quiet"]);
+    in_crate(&server, &crate_folder, &program::path(), &["build"]);
+
+    let events: Vec<Value> = (1..=5)
+        .map(|n| {
+            json!({ "specversion": "1.0", "id": n.to_string(), "source": "/library", "type": "book.placed",
+                    "subject": "shelf/7", "data": {} })
+        })
+        .collect();
+    server.client().append(&events);
+    let first = server.until_live("shelf");
+    let answer = server.run(&["query", "shelf", "busiest", "limit=1", "--json"]).json();
+    assert_eq!((&answer[0][0], &answer[0][1]["events"]), (&json!("shelf/7"), &json!(5)), "{answer}");
+
+    let source = crate_folder.join("src/lib.rs");
+    let edited = fs::read_to_string(&source).unwrap().replace("events += 1;", "events += 10;");
+    assert!(edited.contains("events += 10;"), "the template has changed: {edited}");
+    fs::write(&source, edited).unwrap();
+    let done = AtomicBool::new(false);
+    let seen = thread::scope(|scope| {
+        let poller = scope.spawn(|| {
+            let mut seen = Vec::new();
+            while !done.load(Ordering::Relaxed) {
+                let answer = server.get("/projections/shelf/queries/busiest?limit=1").ok();
+                seen.push(answer[0][1]["events"].as_u64().expect("a number"));
+                thread::sleep(Duration::from_millis(5));
+            }
+            seen
+        });
+        in_crate(&server, &crate_folder, &program::path(), &["build"]);
+        server.until_other_version("shelf", first["live"].as_str().expect("a live version"));
+        done.store(true, Ordering::Relaxed);
+        poller.join().expect("a client that is never refused")
+    });
+    let last = server.get("/projections/shelf/queries/busiest?limit=1").ok();
+    assert_eq!(last[0][1]["events"], 50);
+    let mut different = seen.clone();
+    different.dedup();
+    assert!([&[5][..], &[5, 50]].contains(&different.as_slice()), "seen in turn: {different:?}");
+    println!("{} polls", seen.len());
 }
 
 #[test]
@@ -66,8 +123,9 @@ fn run_folds_a_file_without_a_server() {
     let arguments =
         ["run", component.to_str().unwrap(), history.file.to_str().unwrap(), "--table", "types", "--json"];
     let output = program::run_in(folder.path(), arguments).ok();
-    let rows: Vec<Value> =
-        output.lines().map(|line| serde_json::from_str(line).expect("a row a line")).collect();
+    let folded: Value = serde_json::from_str(&output).expect("one JSON document");
+    assert_eq!((&folded["events"], &folded["dead-letters"]), (&json!(expected.events), &json!(0)));
+    let rows = folded["tables"]["types"]["rows"].as_array().expect("rows");
     let counts = rows
         .iter()
         .map(|row| (row["key"].as_str().unwrap().to_owned(), row["value"]["count"].as_u64().unwrap()));

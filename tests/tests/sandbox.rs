@@ -35,7 +35,8 @@ fn counted(server: &Server) -> u64 {
 
 fn reason(status: &Value) -> String {
     let reason = status["reason"].as_str().unwrap_or_else(|| panic!("no reason: {status:#}"));
-    for sign in ["Some(", " { ", "Trap::", "panicked at", "wasm backtrace", "0x"] {
+    // What a guest's own panic says is quoted, whatever it is; nothing of ours may look like this.
+    for sign in ["Trap::", "wasm backtrace", "wasmtime", "anyhow"] {
         assert!(!reason.contains(sign), "a debug dump (\"{sign}\") in: {reason}");
     }
     reason.to_owned()
@@ -60,7 +61,7 @@ fn what_misbehaves_in_replay_fails_and_never_becomes_live() {
         assert!(reason.contains(expected), "{name}: {reason}");
         assert!(reason.contains("position"), "{name} does not say where: {reason}");
         assert_eq!(status["deployments"][0]["outcome"], "failed");
-        server.get(&format!("/projections/{name}/queries/total")).problem(503);
+        assert_eq!(server.get(&format!("/projections/{name}/queries/total")).status, 503);
         assert_eq!(counted(&server), 20);
     }
     assert!(server.is_running());
@@ -99,7 +100,8 @@ fn what_misbehaves_later_halts_at_its_event_and_keeps_answering() {
         // What it had folded is still there.
         assert_eq!(server.get(&format!("/projections/{name}/queries/total")).ok(), 1, "{name}");
         let waiting = server.get(&format!("/projections/{name}/queries/total?at-least=3&timeout=100ms"));
-        assert!(waiting.problem(503)["detail"].as_str().unwrap().contains("halted"), "{waiting:#?}");
+        assert_eq!(waiting.status, 503);
+        assert!(waiting.json()["detail"].as_str().unwrap().contains("halted"), "{waiting:#?}");
     }
     assert_eq!(counted(&server), 3);
     assert!(server.is_running());

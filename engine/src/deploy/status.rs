@@ -219,7 +219,11 @@ fn health(view: &ViewState) -> (Health, Option<String>) {
         return (Health::Retired, None);
     }
     let reason = view.failed.as_ref().map(|failed| failed.reason.clone()).or_else(|| view.unreadable.clone());
-    (Health::Failed, reason)
+    match reason {
+        Some(reason) => (Health::Failed, Some(reason)),
+        // Its file has just been seen; its first version is about to be looked at.
+        None => (Health::Replaying, None),
+    }
 }
 
 fn output(view: &ViewState) -> Vec<OutputLine> {

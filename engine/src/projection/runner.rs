@@ -87,8 +87,9 @@ struct Runner {
     on_failure: OnFailure,
     commit: CommitPolicy,
     instance: Option<Instance>,
-    /// Nothing has been folded by the instance yet.
-    fresh: bool,
+    /// The position at which the instance was started: what it has folded came
+    /// after it.
+    started_at: Position,
     /// Folded up to here, committed or not.
     position: Position,
     /// Events folded since the last commit.
@@ -130,7 +131,7 @@ impl Runner {
             call_events: FIRST_CALL.min(policies.block_events.max(1)),
             position: version.state().checkpoint().position,
             instance: None,
-            fresh: true,
+            started_at: 0,
             uncommitted: 0,
             dirty: 0,
             suspect: None,
@@ -277,7 +278,7 @@ impl Runner {
             let snapshot = self.version.state().snapshot().map_err(host)?;
             let instance = self.version.plugin().start(Arc::new(SnapshotReader(snapshot))).await;
             self.instance = Some(instance.map_err(host)?);
-            self.fresh = true;
+            self.started_at = self.position;
         }
         let Some(instance) = &mut self.instance else { return Ok(()) };
         let begun = clock::instant();
@@ -286,7 +287,6 @@ impl Runner {
             Err(ApplyError::Failure { position, message }) => return Err(guest(Some(position), message)),
             Err(ApplyError::Trap { reason }) => return Err(guest(None, format!("it {reason}"))),
         }
-        self.fresh = false;
         self.adapt_call_size(events.len(), begun.elapsed());
         self.uncommitted += events.len() as u64;
         self.version.add_folded(events.len() as u64);
@@ -353,7 +353,8 @@ impl Runner {
         named: Option<Position>,
         reason: String,
     ) -> Result<(), Halt> {
-        let isolated = self.fresh && self.checkpoint() + 1 == first;
+        // Neither the instance nor the state holds anything of other events that is not committed.
+        let isolated = self.started_at + 1 == first && self.checkpoint() + 1 == first;
         self.instance = None;
         self.position = self.checkpoint();
         self.uncommitted = 0;
