@@ -101,7 +101,7 @@ impl Engine {
     }
 
     /// Stops all runners; everything folded and acknowledged is durable.
-    pub async fn close(self) {
+    pub async fn close(&self) {
         self.deployer.close().await;
     }
 }

@@ -119,6 +119,22 @@ fn a_runner_follows_the_head_and_ends_with_the_state_of_a_replay() {
 }
 
 #[test]
+fn a_runner_whose_handle_is_dropped_ends() {
+    let fixture = Fixture::new();
+    let log = small_blocks(64);
+    fixture.append(&log, &[1; 100]);
+    let _context = fixture.runtime.enter();
+    let scheduler = Scheduler::new(1).unwrap();
+    let version = version(&fixture.load("counts", ""));
+    let run = projection::start(&scheduler, Arc::clone(&version), Arc::clone(&log) as _, true);
+    let mut progress = version.progress();
+    fixture.runtime.block_on(progress.wait_for(|progress| progress.phase == Phase::Live)).unwrap();
+    drop(run);
+    // It joins the threads, which a runner that goes on would keep.
+    drop(scheduler);
+}
+
+#[test]
 fn the_one_event_at_fault_is_named_and_what_came_before_it_is_kept() {
     let fixture = Fixture::new();
     for (guest, expected) in [("panics", "panicked"), ("refuses", ""), ("recurses", "")] {

@@ -38,8 +38,11 @@ pub(crate) fn run(mut args: Args) -> Result<()> {
 }
 
 fn tests(filters: &[String], program: &Path, components: &Path) -> Result<()> {
-    let environment =
-        [("PROJECTIONIST_TEST_PROGRAM", program), ("PROJECTIONIST_TEST_COMPONENTS", components)];
+    let environment = [
+        ("PROJECTIONIST_TEST_PROGRAM", program),
+        ("PROJECTIONIST_TEST_COMPONENTS", components),
+        ("PROJECTIONIST_TEST_GUESTS", components),
+    ];
     if workspace::has("nextest") {
         let mut nextest = workspace::cargo("nextest");
         nextest.args(["run", "--workspace", "--no-fail-fast"]).args(filters).envs(environment);

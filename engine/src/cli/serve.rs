@@ -55,6 +55,9 @@ pub struct Args {
     /// How many bytes of events may be appended at once [default: 16 MiB]
     #[arg(long, env = "PROJECTIONIST_MAX_BATCH_BYTES", value_name = "BYTES")]
     max_batch_bytes: Option<usize>,
+    /// How many bytes of stack a plug-in may use [default: 1 MiB]
+    #[arg(long, env = "PROJECTIONIST_GUEST_STACK_BYTES", value_name = "BYTES")]
+    guest_stack_bytes: Option<usize>,
 }
 
 /// Runs the command.
@@ -71,6 +74,9 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     if let Some(threads) = args.replay_threads.or(settings.replay_threads) {
         engine_settings.replay_threads = threads.max(1);
     }
+    if let Some(bytes) = args.guest_stack_bytes.or(settings.guest_stack_bytes) {
+        engine_settings.guest_stack_bytes = bytes;
+    }
     let claim = Claim::take(&data).await?;
     let listener = listen(&settings.listen(args.listen), exposed).await?;
     let address = listener.local_addr()?;
@@ -81,7 +87,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     claim.announce(&url)?;
     greet(&url, &data, &plugins, &engine, &mut context.output)?;
     let served = http::serve(listener, http::router(Arc::clone(&engine)), signal.received()).await;
-    engine.deployer.close().await;
+    engine.close().await;
     // The log ends its writer; only then may another process take the folder.
     drop(engine);
     drop(claim);

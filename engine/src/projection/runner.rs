@@ -36,8 +36,8 @@ const IDLE: Duration = Duration::from_secs(60);
 /// So many traps that no single event causes are borne before the runner halts.
 const UNEXPLAINED_FAILURES: u32 = 16;
 
-/// A runner at work. Dropping it cancels it where it stands, which loses
-/// nothing but what has not been committed.
+/// A runner at work. Dropping it ends it at its next step, which loses nothing
+/// but what has not been committed.
 pub struct Run {
     version: Arc<Version>,
     stop: watch::Sender<bool>,
@@ -149,7 +149,7 @@ impl Runner {
         let result = async {
             loop {
                 self.catch_up().await?;
-                if *self.stop.borrow() {
+                if self.is_to_stop() {
                     return self.finish().await;
                 }
                 self.class.set_live(true);
@@ -174,7 +174,7 @@ impl Runner {
         }
         loop {
             let behind = self.position < self.log.head();
-            if *self.stop.borrow() || (!behind && self.position == self.checkpoint()) {
+            if self.is_to_stop() || (!behind && self.position == self.checkpoint()) {
                 return Ok(());
             }
             let step = match behind {
@@ -229,6 +229,11 @@ impl Runner {
                 Ok(())
             }
         }
+    }
+
+    /// Whether its [`Run`] says so, or has been dropped.
+    fn is_to_stop(&self) -> bool {
+        *self.stop.borrow() || self.stop.has_changed().is_err()
     }
 
     fn checkpoint(&self) -> Position {
