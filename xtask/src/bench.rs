@@ -27,6 +27,7 @@ pub(crate) fn run(mut args: Args) -> Result<()> {
     let runs = args.option::<usize>("--runs")?;
     let names = args.words()?;
     let components = components::build(Which::Shipped)?.folder;
+    let program = workspace::build_program("release")?;
     let mut bench = workspace::cargo("run");
     bench.args(["--quiet", "--release", "--package", "projectionist-bench", "--"]).args(names);
     if let Some(events) = events {
@@ -35,5 +36,6 @@ pub(crate) fn run(mut args: Args) -> Result<()> {
     if let Some(runs) = runs {
         bench.args(["--runs", &runs.to_string()]);
     }
-    step::run(bench.env("PROJECTIONIST_TEST_COMPONENTS", components))
+    bench.env("PROJECTIONIST_TEST_PROGRAM", program).env("PROJECTIONIST_TEST_COMPONENTS", components);
+    step::run(&mut bench)
 }

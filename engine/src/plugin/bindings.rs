@@ -13,4 +13,4 @@ wasmtime::component::bindgen!({
 });
 
 pub use exports::projectionist::plugin::{plugin as plugin_interface, projection as projection_interface};
-pub use projectionist::plugin::{events, state};
+pub use self::projectionist::plugin::{events, state};

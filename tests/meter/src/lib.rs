@@ -45,3 +45,8 @@ impl Meter {
 fn step() -> u64 {
     setting("step").and_then(|step| step.parse().ok()).unwrap_or(1)
 }
+
+/// The README's example, compiled as an author would.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
