@@ -45,8 +45,10 @@ pub(super) fn explain(wasm: &[u8], error: &wasmtime::Error) -> String {
     if ["unexpected end", "is out of bounds (bound"].iter().any(|sign| text.contains(sign)) {
         return truncated(wasm.len());
     }
-    let text: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    format!("it is damaged or uses what this host does not allow: {}", text.join(" "))
+    // What lies around the cause names functions by their mangled symbols.
+    let cause = error.root_cause().to_string();
+    let cause: Vec<_> = cause.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    format!("it is damaged or uses what this host does not allow: {}", cause.join(" "))
 }
 
 fn truncated(bytes: usize) -> String {
