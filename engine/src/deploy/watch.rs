@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use notify::{RecursiveMode, Watcher};
+use notify::{
+    Event, EventKind, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode},
+};
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -28,9 +31,11 @@ pub(super) async fn watch_folder(
 ) {
     let (changed, mut changes) = mpsc::channel(1);
     // Kept until the end of this function: dropping it ends the notifications.
-    let watcher = notify::recommended_watcher(move |_event| {
-        // Full: a look is due anyway.
-        let _ = changed.try_send(());
+    let watcher = notify::recommended_watcher(move |event| {
+        if is_change(&event) {
+            // Full: a look is due anyway.
+            let _ = changed.try_send(());
+        }
     })
     .and_then(|mut watcher| watcher.watch(&path, RecursiveMode::NonRecursive).map(|()| watcher));
     if let Err(error) = &watcher {
@@ -61,6 +66,18 @@ pub(super) async fn watch_folder(
     }
 }
 
+/// Our own looks open the folder, which is told as well and must not make for
+/// another look.
+fn is_change(event: &notify::Result<Event>) -> bool {
+    match event {
+        Ok(Event { kind: EventKind::Access(access), .. }) => {
+            matches!(access, AccessKind::Close(AccessMode::Write))
+        }
+        // After an error, events may have been lost.
+        _ => true,
+    }
+}
+
 /// Files are read and stamped off the async threads.
 async fn look(mut folder: Folder) -> (Folder, std::io::Result<(Vec<Change>, bool)>) {
     let task = tokio::task::spawn_blocking(move || {
@@ -81,5 +98,23 @@ fn tell(registry: &Arc<Registry>, change: Change) {
         }
         Change::Unreadable { name, reason } => registry.tell(&name, Message::Unreadable(reason)),
         Change::Gone { name } => registry.tell(&name, Message::Gone),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::CreateKind;
+
+    use super::*;
+
+    /// Otherwise every look would make for the next one, for ever.
+    #[test]
+    fn a_look_at_the_folder_is_no_change_of_it() {
+        let told = |kind| is_change(&Ok(Event::new(kind)));
+        assert!(!told(EventKind::Access(AccessKind::Open(AccessMode::Any))));
+        assert!(!told(EventKind::Access(AccessKind::Close(AccessMode::Read))));
+        assert!(told(EventKind::Access(AccessKind::Close(AccessMode::Write))));
+        assert!(told(EventKind::Create(CreateKind::File)));
+        assert!(is_change(&Err(notify::Error::generic("an overflow"))));
     }
 }

@@ -12,5 +12,5 @@ wasmtime::component::bindgen!({
     require_store_data_send: true,
 });
 
-pub use exports::projectionist::plugin::{plugin as plugin_interface, projection as projection_interface};
 pub use self::projectionist::plugin::{events, state};
+pub use exports::projectionist::plugin::{plugin as plugin_interface, projection as projection_interface};
