@@ -1,5 +1,6 @@
 //! The program: an author's way from `new` to a query, and what its other
 //! commands promise.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::{
     fs,

@@ -1,5 +1,6 @@
 //! Whatever is killed whenever: nothing that was acknowledged is lost, nothing
 //! is there twice, and the state ends as that of a run that was never killed.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},

@@ -1,5 +1,6 @@
 //! The history of a real repository, imported and folded: what comes out is
 //! what a plain fold makes of it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::collections::BTreeMap;
 

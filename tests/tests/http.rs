@@ -1,4 +1,5 @@
 //! State over HTTP: freshness, conditional requests, keys, pages, feeds, errors.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::{thread, time::Duration};
 

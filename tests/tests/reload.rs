@@ -1,5 +1,6 @@
 //! Hot reload: a new version replays beside the old one and takes over in one
 //! step, however the file came to change.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::{
     fs,

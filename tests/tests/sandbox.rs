@@ -1,5 +1,6 @@
 //! A plug-in can harm nobody but itself: each that misbehaves fails with a
 //! clear reason, while the host and its neighbours go on.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::fs;
 
