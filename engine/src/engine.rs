@@ -46,7 +46,7 @@ impl EngineSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// A folder cannot be made.
-    #[error("the folder {} cannot be made: {source}", path.display())]
+    #[error("the folder {} cannot be made", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,

@@ -98,7 +98,11 @@ async fn load(path: &Path) -> Result<(Arc<Plugin>, String)> {
     let settings_path = path.with_extension("toml");
     let settings = match std::fs::read_to_string(&settings_path) {
         Ok(text) => Settings::parse(&text).with_context(|| settings_path.display().to_string())?,
-        Err(_) => Settings::default(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Settings::default(),
+        Err(error) => {
+            let path = settings_path.display();
+            return Err(Failure::new(Exit::Input, format!("{path} cannot be read: {error}")).into());
+        }
     };
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let host = Host::new(HostSettings::default())?;

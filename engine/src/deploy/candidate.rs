@@ -15,6 +15,8 @@ use crate::{
 /// A version on its way to take over.
 pub(super) struct Candidate {
     pub(super) digest: String,
+    /// The text of its settings file.
+    pub(super) settings: String,
     pub(super) stage: Stage,
 }
 
@@ -33,7 +35,7 @@ pub(super) struct Replaying {
 
 /// What a candidate's supervisor has to act on.
 pub(super) enum News {
-    Loaded(Result<Arc<Plugin>, String>),
+    Loaded(Result<Arc<Plugin>, PluginError>),
     CaughtUp,
     Halted(Halt),
 }
@@ -41,13 +43,13 @@ pub(super) enum News {
 impl Candidate {
     /// Waits for the next thing to act on. `None` waits for ever. Cancelling
     /// the wait loses nothing.
-    pub(super) async fn news(candidate: &mut Option<Self>) -> News {
+    pub(super) async fn news(candidate: &mut Option<Self>, name: &str) -> News {
         match candidate.as_mut().map(|candidate| &mut candidate.stage) {
             None => std::future::pending().await,
-            Some(Stage::Loading(task)) => News::Loaded(match task.await {
-                Ok(result) => result.map_err(|error| error.to_string()),
-                Err(_panic) => Err("the host panicked while loading it; please report this".into()),
-            }),
+            Some(Stage::Loading(task)) => News::Loaded(task.await.unwrap_or_else(|_panic| {
+                let reason = "the host panicked while loading it; please report this".to_owned();
+                Err(PluginError::Host { plugin: name.to_owned(), reason })
+            })),
             Some(Stage::Replaying(replaying)) => replaying.reach(0).await,
         }
     }
@@ -69,7 +71,7 @@ impl Replaying {
         match self.progress.wait_for(reached).await.map(|progress| progress.phase.clone()) {
             Ok(Phase::Halted(halt)) => News::Halted(halt),
             Ok(_) => News::CaughtUp,
-            Err(_) => News::Halted(Halt { event: None, reason: "its runner has ended".into() }),
+            Err(_) => News::Halted(Halt::of_host("its runner has ended")),
         }
     }
 

@@ -4,6 +4,8 @@
 //! over seconds. So a change counts only when the file has looked the same for
 //! a while, and a file counts as removed only when it has been gone for longer.
 
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -67,7 +69,9 @@ struct Stamp {
 struct FileStamp {
     length: u64,
     modified: Option<SystemTime>,
-    file: u64,
+    /// Which file it is, and when that or its permissions last changed.
+    #[cfg(unix)]
+    inode: (u64, i64, i64),
 }
 
 impl Folder {
@@ -172,11 +176,12 @@ fn stamp(path: &Path) -> io::Result<FileStamp> {
     if !metadata.is_file() {
         return Err(ErrorKind::InvalidInput.into());
     }
-    #[cfg(unix)]
-    let file = std::os::unix::fs::MetadataExt::ino(&metadata);
-    #[cfg(not(unix))]
-    let file = 0;
-    Ok(FileStamp { length: metadata.len(), modified: metadata.modified().ok(), file })
+    Ok(FileStamp {
+        length: metadata.len(),
+        modified: metadata.modified().ok(),
+        #[cfg(unix)]
+        inode: (metadata.ino(), metadata.ctime(), metadata.ctime_nsec()),
+    })
 }
 
 /// Reads a plug-in's files; `None` if they do not look like `expected` any more.

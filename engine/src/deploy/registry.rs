@@ -66,6 +66,9 @@ impl Registry {
 
     /// Tells a name's supervisor; one that does not run yet is started.
     pub(super) fn tell(&self, name: &str, message: Message) {
+        if *self.closed.borrow() {
+            return;
+        }
         self.entry(name, |entry| {
             // It ends only after a purge or at the close.
             let _ = entry.mailbox.send(message);

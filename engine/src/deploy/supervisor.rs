@@ -19,8 +19,8 @@ use super::{
 use crate::{
     clock,
     log::EventLog,
-    plugin::{Host, Output, Plugin, Settings, version_digest},
-    projection::{self, Run, Scheduler, Version},
+    plugin::{Host, Output, Plugin, PluginError, Settings, version_digest},
+    projection::{self, Halt, Run, Scheduler, Version},
     state::{
         StateError,
         catalog::{Catalog, Replay, Station, VersionRecord},
@@ -113,7 +113,7 @@ impl Supervisor {
                         Ok(())
                     }
                 },
-                news = Candidate::news(&mut self.candidate) => self.act_on(news).await,
+                news = Candidate::news(&mut self.candidate, &self.name) => self.act_on(news).await,
             };
             if let Err(error) = done {
                 self.say(&error);
@@ -187,7 +187,9 @@ impl Supervisor {
             Ok(settings) => version_digest(&sighting.wasm, settings),
             Err(_) => digest_of_unreadable_settings(&sighting),
         };
-        if self.candidate.as_ref().is_some_and(|candidate| candidate.digest == digest) {
+        let same =
+            |candidate: &Candidate| candidate.digest == digest && candidate.settings == sighting.settings;
+        if self.candidate.as_ref().is_some_and(same) {
             return Ok(());
         }
         if let Some(live) = self.live_digest().filter(|live| *live == digest) {
@@ -217,9 +219,10 @@ impl Supervisor {
             Err(error) => return self.fail(&digest, &error.to_string(), None, None),
         };
         tracing::info!(plugin = self.name, version = digest, file = %sighting.path.display(), "a new version");
-        let (host, name) = (self.context.host.clone(), self.name.clone());
+        let (host, name, text) = (self.context.host.clone(), self.name.clone(), sighting.settings.clone());
         let load = async move { host.load(&name, &sighting.wasm, &settings).await };
-        self.candidate = Some(Candidate { digest, stage: Stage::Loading(tokio::spawn(load)) });
+        self.candidate =
+            Some(Candidate { digest, settings: text, stage: Stage::Loading(tokio::spawn(load)) });
         Ok(())
     }
 
@@ -259,10 +262,7 @@ impl Supervisor {
         if record.settings == settings {
             return Ok(());
         }
-        let Some(run) = self.live.take() else { return Ok(()) };
         tracing::info!(plugin = self.name, version = digest, "new limits or policies for the live version");
-        let old = Arc::clone(run.version());
-        run.stop().await;
         let parsed = Settings::parse(settings).unwrap_or_default();
         let loaded = match self.context.store.component(&record.component) {
             Ok(wasm) => {
@@ -273,7 +273,9 @@ impl Supervisor {
         match loaded {
             Ok(plugin) => {
                 self.context.catalog.set_settings(&self.name, digest, settings)?;
-                let state = Arc::clone(old.state());
+                let Some(old) = self.live.take() else { return Ok(()) };
+                let state = Arc::clone(old.version().state());
+                old.stop().await;
                 self.serve(Arc::new(Version::new(&self.name, digest, plugin, state)));
             }
             Err(reason) => {
@@ -282,24 +284,26 @@ impl Supervisor {
                     reason,
                     "the new settings do not work; the old ones stay"
                 );
-                self.serve(old);
             }
         }
         Ok(())
     }
 
     async fn act_on(&mut self, news: News) -> Result<(), StateError> {
-        let Some(candidate) = self.candidate.take() else { return Ok(()) };
-        let digest = candidate.digest.clone();
-        match (news, candidate.stage) {
-            (News::Loaded(Ok(plugin)), _) => self.replay(&digest, plugin),
-            (News::Loaded(Err(reason)), _) => self.fail(&digest, &reason, None, None),
+        let Some(Candidate { digest, settings, stage }) = self.candidate.take() else { return Ok(()) };
+        match (news, stage) {
+            (News::Loaded(Ok(plugin)), _) => self.replay(digest, settings, plugin),
+            (News::Loaded(Err(error @ PluginError::Host { .. })), _) => {
+                self.give_up_for_now(&error.to_string(), None);
+                Ok(())
+            }
+            (News::Loaded(Err(error)), _) => self.fail(&digest, &error.to_string(), None, None),
             (News::CaughtUp, Stage::Replaying(replaying)) => self.take_over(replaying).await,
             (News::Halted(halt), Stage::Replaying(replaying)) => {
                 let (replay, output) =
                     (replaying.replay(), replaying.run.version().plugin().output().clone());
                 replaying.run.stop().await;
-                self.fail(&digest, &halt.to_string(), Some(replay), Some(output))
+                self.halted(&digest, &halt, replay, output)
             }
             // Only what is loaded can catch up or halt.
             (News::CaughtUp | News::Halted(_), Stage::Loading(_)) => Ok(()),
@@ -307,18 +311,31 @@ impl Supervisor {
     }
 
     /// Lets a loaded candidate fold all of history.
-    fn replay(&mut self, digest: &str, plugin: Arc<Plugin>) -> Result<(), StateError> {
-        let state = match self.context.store.open_state(digest, &plugin) {
+    fn replay(&mut self, digest: String, settings: String, plugin: Arc<Plugin>) -> Result<(), StateError> {
+        let open = || self.context.store.open_state(&digest, &plugin);
+        let state = open().or_else(|error| match error {
+            // What the log says can be folded again.
+            StateError::Damaged { .. } => {
+                tracing::warn!(plugin = self.name, %error, "folded again from the first event");
+                self.context.store.drop_state(&self.name, &digest);
+                open()
+            }
+            error => Err(error),
+        });
+        let state = match state {
             Ok(state) => Arc::new(state),
-            Err(error) => return self.fail(digest, &error.to_string(), None, None),
+            Err(error) => {
+                self.give_up_for_now(&error.to_string(), None);
+                return Ok(());
+            }
         };
-        let version = Arc::new(Version::new(&self.name, digest, plugin, state));
+        let version = Arc::new(Version::new(&self.name, &digest, plugin, state));
         let run = self.start(Arc::clone(&version), false);
         self.view.update(|view| {
             view.candidate = Some(CandidateView::Replaying(version));
         });
         let stage = Stage::Replaying(Replaying::new(run));
-        self.candidate = Some(Candidate { digest: digest.to_owned(), stage });
+        self.candidate = Some(Candidate { digest, settings, stage });
         Ok(())
     }
 
@@ -334,11 +351,16 @@ impl Supervisor {
                 self.live = Some(self.start(old, true));
                 let (replay, output) = (candidate.replay(), version.plugin().output().clone());
                 candidate.run.stop().await;
-                return self.fail(version.digest(), &halt.to_string(), Some(replay), Some(output));
+                return self.halted(version.digest(), &halt, replay, output);
             }
         }
         let replay = candidate.replay();
-        self.context.catalog.promote(&self.name, version.digest(), clock::now(), Some(replay))?;
+        let promoted = self.context.catalog.promote(&self.name, version.digest(), clock::now(), Some(replay));
+        if let Err(error) = promoted {
+            candidate.run.stop().await;
+            self.live = self.view.get().live.map(|old| self.start(old, true));
+            return Err(error);
+        }
         tracing::info!(
             plugin = self.name,
             version = version.digest(),
@@ -354,12 +376,14 @@ impl Supervisor {
         self.prune(version.plugin().settings().policies.keep)
     }
 
-    /// Forgets standby versions beyond the newest `keep`.
+    /// Forgets what was live before the newest `keep`, and what has failed: a
+    /// version has succeeded since.
     fn prune(&self, keep: usize) -> Result<(), StateError> {
-        let mut standby = self.context.catalog.versions(&self.name)?;
-        standby.retain(|version| version.station == Station::Standby);
-        standby.sort_by_key(|version| std::cmp::Reverse(version.promoted));
-        standby.iter().skip(keep).try_for_each(|version| self.forget(version))
+        let mut old = self.context.catalog.versions(&self.name)?;
+        let failed = old.extract_if(.., |version| version.station == Station::Failed).collect::<Vec<_>>();
+        old.retain(|version| matches!(version.station, Station::Standby | Station::Retired));
+        old.sort_by_key(|version| std::cmp::Reverse(version.promoted));
+        old.iter().skip(keep).chain(&failed).try_for_each(|version| self.forget(version))
     }
 
     fn forget(&self, version: &VersionRecord) -> Result<(), StateError> {
@@ -371,6 +395,29 @@ impl Supervisor {
             store.drop_component(&version.component);
         }
         Ok(())
+    }
+
+    /// A candidate cannot go on.
+    fn halted(
+        &mut self,
+        digest: &str,
+        halt: &Halt,
+        replay: Replay,
+        output: Output,
+    ) -> Result<(), StateError> {
+        match halt.host {
+            true => self.give_up_for_now(&halt.to_string(), Some(output)),
+            false => self.fail(digest, &halt.to_string(), Some(replay), Some(output))?,
+        }
+        Ok(())
+    }
+
+    /// The host is at fault, not the candidate: it stays one, and the next
+    /// start or touch of its file lets it go on.
+    fn give_up_for_now(&mut self, reason: &str, output: Option<Output>) {
+        tracing::error!(plugin = self.name, reason, "the candidate cannot go on for now");
+        self.view.update(|view| view.candidate = None);
+        self.show_failed(&format!("{reason} (touch the file or restart to try again)"), output);
     }
 
     /// A version has failed; the live one stays.

@@ -5,9 +5,10 @@
 //! checkpoint and digest together. Whatever fails, it drops the instance and
 //! everything since the checkpoint, so state and checkpoint never disagree.
 
-use std::{collections::HashSet, ops::Range, sync::Arc, time::Duration};
+use std::{collections::HashSet, ops::Range, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_task::Task;
+use futures_util::FutureExt;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -21,7 +22,7 @@ use crate::{
     clock,
     event::{Block, Position},
     log::EventLog,
-    plugin::{ApplyError, Instance, description::OnFailure},
+    plugin::{ApplyError, Instance, PluginError, description::OnFailure},
     state::{Change, DeadLetter, Durability},
 };
 
@@ -35,6 +36,8 @@ const FIRST_CALL: usize = 64;
 const IDLE: Duration = Duration::from_secs(60);
 /// So many traps that no single event causes are borne before the runner halts.
 const UNEXPLAINED_FAILURES: u32 = 16;
+/// After so many positions without one, they are forgotten.
+const FORGIVEN_AFTER: u64 = 1_000_000;
 
 /// A runner at work. Dropping it ends it at its next step, which loses nothing
 /// but what has not been committed.
@@ -53,7 +56,8 @@ impl Run {
     /// Commits durably what has been folded and ends.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        self.task.await;
+        // One that panicked has ended already, and has said so.
+        let _ = self.task.fallible().await;
     }
 }
 
@@ -101,6 +105,8 @@ struct Runner {
     most_call_events: usize,
     suspect: Option<Suspect>,
     unexplained: u32,
+    /// Where the last of them was.
+    last_unexplained: Position,
     last_failure: String,
 }
 
@@ -111,7 +117,7 @@ enum StepError {
 }
 
 fn host(error: impl std::fmt::Display) -> StepError {
-    StepError::Halt(Halt { event: None, reason: error.to_string() })
+    StepError::Halt(Halt::of_host(error))
 }
 
 impl Runner {
@@ -136,6 +142,7 @@ impl Runner {
             dirty: 0,
             suspect: None,
             unexplained: 0,
+            last_unexplained: 0,
             last_failure: String::new(),
             version,
             log,
@@ -146,7 +153,8 @@ impl Runner {
 
     /// Catches up and follows the head until told to stop or unable to go on.
     async fn follow(mut self) {
-        let result = async {
+        let version = Arc::clone(&self.version);
+        let following = async {
             loop {
                 self.catch_up().await?;
                 if self.is_to_stop() {
@@ -156,13 +164,15 @@ impl Runner {
                 self.version.set_phase(Phase::Live);
                 self.wait().await?;
             }
-        }
-        .await;
+        };
+        // What is stuck says so, also when the host itself is to blame.
+        let ended = AssertUnwindSafe(following).catch_unwind().await;
+        let result = ended.unwrap_or_else(|_| Err(Halt::of_host("the host panicked; please report this")));
         match result {
-            Ok(()) => self.version.set_phase(Phase::Stopped),
+            Ok(()) => version.set_phase(Phase::Stopped),
             Err(halt) => {
-                tracing::warn!(plugin = self.version.name(), version = self.version.digest(), %halt, "halted");
-                self.version.set_phase(Phase::Halted(halt));
+                tracing::warn!(plugin = version.name(), version = version.digest(), %halt, "halted");
+                version.set_phase(Phase::Halted(halt));
             }
         }
     }
@@ -207,7 +217,7 @@ impl Runner {
             };
             tokio::select! {
                 moved = head.wait_for(|head| *head > position) => {
-                    return moved.map(drop).map_err(|_| Halt { event: None, reason: "the event log is closed".into() });
+                    return moved.map(drop).map_err(|_| Halt::of_host("the event log is closed"));
                 }
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
                 () = sleep_until(timer) => match durable_at {
@@ -282,7 +292,10 @@ impl Runner {
         if self.instance.is_none() {
             let snapshot = self.version.state().snapshot().map_err(host)?;
             let instance = self.version.plugin().start(Arc::new(SnapshotReader(snapshot))).await;
-            self.instance = Some(instance.map_err(host)?);
+            self.instance = Some(instance.map_err(|error| match error {
+                PluginError::Host { .. } => host(error),
+                error => StepError::Halt(Halt { event: None, reason: error.to_string(), host: false }),
+            })?);
             self.started_at = self.position;
         }
         let Some(instance) = &mut self.instance else { return Ok(()) };
@@ -292,12 +305,13 @@ impl Runner {
             Err(ApplyError::Failure { position, message }) => return Err(guest(Some(position), message)),
             Err(ApplyError::Trap { reason }) => return Err(guest(None, format!("it {reason}"))),
         }
-        self.adapt_call_size(events.len(), begun.elapsed());
+        self.adapt_call_size((last - first + 1) as usize, begun.elapsed());
         self.uncommitted += events.len() as u64;
         self.version.add_folded(events.len() as u64);
         Ok(())
     }
 
+    /// `events`: those of the log that the call covered, also unwanted ones.
     fn adapt_call_size(&mut self, events: usize, took: Duration) {
         if took > LONG_CALL {
             self.call_events = (events / 2).max(1);
@@ -338,7 +352,7 @@ impl Runner {
     fn save_with(&mut self, dead: Option<&DeadLetter>, durability: Durability) -> Result<(), Halt> {
         let state = self.version.state();
         let result = state.commit([], self.position, 0, dead, durability);
-        result.map_err(|error| Halt { event: None, reason: error.to_string() })?;
+        result.map_err(Halt::of_host)?;
         self.committed(durability);
         Ok(())
     }
@@ -386,13 +400,12 @@ impl Runner {
 
     /// The policy for an event that cannot be folded.
     fn give_up_on(&mut self, position: Position, reason: String) -> Result<(), Halt> {
-        let block =
-            self.log.block(position).map_err(|error| Halt { event: None, reason: error.to_string() })?;
+        let block = self.log.block(position).map_err(Halt::of_host)?;
         let event = block.map(|block| block.event(&block.heads[(position - block.first()) as usize]));
-        let Some(event) = event else { return Err(Halt { event: None, reason }) };
+        let Some(event) = event else { return Err(Halt { event: None, reason, host: false }) };
         let (id, event_type) = (event.envelope.id, event.envelope.event_type);
         if self.on_failure == OnFailure::Halt {
-            return Err(Halt { event: Some(EventAtFault { position, id, event_type }), reason });
+            return Err(Halt { event: Some(EventAtFault { position, id, event_type }), reason, host: false });
         }
         tracing::warn!(plugin = self.version.name(), position, id, reason, "kept as a dead letter");
         let dead = DeadLetter { position, event_id: id, event_type, reason, recorded: clock::now() };
@@ -407,6 +420,10 @@ impl Runner {
         }
         self.suspect = None;
         self.call_events = FIRST_CALL.min(self.most_call_events);
+        if self.position > self.last_unexplained + FORGIVEN_AFTER {
+            self.unexplained = 0;
+        }
+        self.last_unexplained = self.position;
         self.unexplained += 1;
         let reason = &self.last_failure;
         tracing::warn!(
@@ -419,6 +436,7 @@ impl Runner {
             true => Ok(()),
             false => Err(StepError::Halt(Halt {
                 event: None,
+                host: false,
                 reason: format!(
                     "failed {UNEXPLAINED_FAILURES} times before position {}, but never with a single event and a \
                      fresh instance, so it seems to keep something outside its tables; the last time: {reason}",

@@ -48,6 +48,9 @@ pub struct Halt {
     pub event: Option<EventAtFault>,
     /// What happened.
     pub reason: String,
+    /// The host is at fault, not the plug-in: the same version may succeed
+    /// another time.
+    pub host: bool,
 }
 
 /// The event that a plug-in could not fold.
@@ -59,6 +62,13 @@ pub struct EventAtFault {
     pub id: String,
     /// Its type.
     pub event_type: String,
+}
+
+impl Halt {
+    /// The host could not go on; no event and no plug-in is to blame.
+    pub(crate) fn of_host(reason: impl std::fmt::Display) -> Self {
+        Self { event: None, reason: reason.to_string(), host: true }
+    }
 }
 
 impl std::fmt::Display for Halt {

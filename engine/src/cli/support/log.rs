@@ -24,7 +24,7 @@ use crate::{
 const LINES: &str = "application/x-ndjson";
 
 /// How many events are read from a folder's log at once.
-const PIECE: usize = 4_096;
+const PIECE: usize = 256;
 
 /// A log to append to and to read from.
 pub enum Log {

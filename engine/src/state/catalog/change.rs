@@ -15,9 +15,6 @@ impl Catalog {
         let writing = self.change()?;
         let when = version.created;
         for mut other in writing.versions(&version.name)? {
-            if other.station == Station::Live && other.digest == version.digest {
-                return Err(refused(&version.name, &version.digest, "deploy", "it is live"));
-            }
             if other.station == Station::Candidate && other.digest != version.digest {
                 other.station = Station::Retired;
                 end(&writing, &other, when, DeploymentOutcome::Superseded, None)?;
