@@ -8,7 +8,7 @@ use projectionist::{
     event::{Envelope, Position},
     log::{Append, EventLog, LogSettings, memory::MemoryLog},
     plugin::{Host, HostSettings, Plugin, Settings},
-    projection::{self, Halt, Phase, Scheduler, Version},
+    projection::{self, Halt, Phase, Progress, Scheduler, Version},
     state::{Checkpoint, VersionState},
 };
 use projectionist_test_guests::component_bytes;
@@ -111,8 +111,8 @@ fn a_runner_follows_the_head_and_ends_with_the_state_of_a_replay() {
     for batch in [&[1, 2, 3][..], &[1; 500], &[4]] {
         fixture.append(&log, batch);
         let head = log.head();
-        let there = progress.wait_for(|progress| progress.position == head);
-        assert_eq!(fixture.runtime.block_on(there).unwrap().phase, Phase::Live);
+        let there = |progress: &Progress| progress.position == head && progress.phase == Phase::Live;
+        drop(fixture.runtime.block_on(progress.wait_for(there)).unwrap());
     }
     fixture.runtime.block_on(run.stop());
     assert_eq!(followed.state().checkpoint(), fixture.fold(&version(&plugin), &log).unwrap());

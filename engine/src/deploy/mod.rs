@@ -5,7 +5,8 @@
 //!   stands still.
 //! - `registry.rs`: one supervisor a name, and how to reach it.
 //! - `supervisor.rs`: the one task that decides about the versions of a name:
-//!   load, replay beside the live one, promote, fail, retire, purge;
+//!   load, replay beside the live one, promote, fail, retire;
+//!   `supervisor/forget.rs`: what is deleted, and when;
 //!   `candidate.rs`: a version on its way to take over.
 //! - `store.rs`: where code and state of versions lie on disk.
 //! - `view.rs`: what readers see of a name, switched in one step.

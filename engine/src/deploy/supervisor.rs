@@ -5,6 +5,8 @@
 //! within a decision is always: the catalog (durable), then the view (what
 //! readers see), then what is left to clear away.
 
+mod forget;
+
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -376,27 +378,6 @@ impl Supervisor {
         self.prune(version.plugin().settings().policies.keep)
     }
 
-    /// Forgets what was live before the newest `keep`, and what has failed: a
-    /// version has succeeded since.
-    fn prune(&self, keep: usize) -> Result<(), StateError> {
-        let mut old = self.context.catalog.versions(&self.name)?;
-        let failed = old.extract_if(.., |version| version.station == Station::Failed).collect::<Vec<_>>();
-        old.retain(|version| matches!(version.station, Station::Standby | Station::Retired));
-        old.sort_by_key(|version| std::cmp::Reverse(version.promoted));
-        old.iter().skip(keep).chain(&failed).try_for_each(|version| self.forget(version))
-    }
-
-    fn forget(&self, version: &VersionRecord) -> Result<(), StateError> {
-        let Context { catalog, store, .. } = &*self.context;
-        catalog.forget(&self.name, &version.digest, clock::now())?;
-        store.drop_state(&self.name, &version.digest);
-        let in_use = catalog.all_versions()?.iter().any(|other| other.component == version.component);
-        if !in_use {
-            store.drop_component(&version.component);
-        }
-        Ok(())
-    }
-
     /// A candidate cannot go on.
     fn halted(
         &mut self,
@@ -471,16 +452,6 @@ impl Supervisor {
             view.unreadable = None;
             view.retired = true;
         });
-        Ok(())
-    }
-
-    async fn purge(&mut self) -> Result<(), PurgeError> {
-        if !self.view.get().retired {
-            return Err(PurgeError::InUse { name: self.name.clone() });
-        }
-        for version in self.context.catalog.versions(&self.name)? {
-            self.forget(&version)?;
-        }
         Ok(())
     }
 

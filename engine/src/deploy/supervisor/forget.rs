@@ -1,0 +1,45 @@
+//! What is deleted, and when: versions that nobody will go back to.
+
+use super::{Context, Supervisor};
+use crate::{
+    clock,
+    deploy::PurgeError,
+    state::{
+        StateError,
+        catalog::{Station, VersionRecord},
+    },
+};
+
+impl Supervisor {
+    /// Forgets what was live before the newest `keep`, and what has failed: a
+    /// version has succeeded since.
+    pub(super) fn prune(&self, keep: usize) -> Result<(), StateError> {
+        let mut old = self.context.catalog.versions(&self.name)?;
+        let failed = old.extract_if(.., |version| version.station == Station::Failed).collect::<Vec<_>>();
+        old.retain(|version| matches!(version.station, Station::Standby | Station::Retired));
+        old.sort_by_key(|version| std::cmp::Reverse(version.promoted));
+        old.iter().skip(keep).chain(&failed).try_for_each(|version| self.forget(version))
+    }
+
+    pub(super) fn forget(&self, version: &VersionRecord) -> Result<(), StateError> {
+        let Context { catalog, store, .. } = &*self.context;
+        catalog.forget(&self.name, &version.digest, clock::now())?;
+        store.drop_state(&self.name, &version.digest);
+        let in_use = catalog.all_versions()?.iter().any(|other| other.component == version.component);
+        if !in_use {
+            store.drop_component(&version.component);
+        }
+        Ok(())
+    }
+
+    /// Deletes everything of a retired plug-in.
+    pub(super) async fn purge(&mut self) -> Result<(), PurgeError> {
+        if !self.view.get().retired {
+            return Err(PurgeError::InUse { name: self.name.clone() });
+        }
+        for version in self.context.catalog.versions(&self.name)? {
+            self.forget(&version)?;
+        }
+        Ok(())
+    }
+}
