@@ -259,6 +259,9 @@ impl Runner {
         let next = self.position + 1;
         let Some(block) = self.log.block(next).map_err(host)? else { return Ok(()) };
         let range = self.call_range(&block, next);
+        if range.start == 0 {
+            self.read_ahead(block.last() + 1);
+        }
         let last = block.heads[range.end - 1].position;
         let types = self.types.as_ref();
         let events = block.select(range, |name| types.is_none_or(|types| types.contains(name)));
@@ -275,6 +278,17 @@ impl Runner {
             self.commit(self.durability()).await?;
         }
         self.clear_suspect()
+    }
+
+    /// Lets the log fetch a block beside the fold; its cache keeps it until the
+    /// fold comes there.
+    fn read_ahead(&self, position: Position) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if position <= self.log.head() {
+            let log = Arc::clone(&self.log);
+            // If it fails, the fold meets the error when it comes there.
+            runtime.spawn_blocking(move || drop(log.block(position)));
+        }
     }
 
     /// Which of a block's events the next call gets.

@@ -99,9 +99,6 @@ pub(crate) async fn page(
     let snapshot = version.state().snapshot()?;
     let checkpoint = snapshot.checkpoint();
     let tag = tag(&version, checkpoint);
-    if tag.is_known(&headers) {
-        return Ok(told(&version, checkpoint.position, tag.respond(&headers, || ().into_response())));
-    }
     let read = TableRead::from(rows);
     let small = read.limit <= SMALL;
     let plugin = Arc::clone(version.plugin());
