@@ -199,9 +199,10 @@ impl Supervisor {
             self.view.update(|view| view.failed = None);
             return self.reconfigure(&live, &sighting.settings).await;
         }
-        let known = self.context.catalog.version(&self.name, &digest)?;
-        let known = known.filter(|known| known.settings == sighting.settings);
-        if let Some(known) = known.as_ref().filter(|known| known.station == Station::Failed) {
+        let recorded = self.context.catalog.version(&self.name, &digest)?;
+        let has_failed = recorded.as_ref().is_some_and(|recorded| recorded.station == Station::Failed);
+        let known = recorded.filter(|recorded| recorded.settings == sighting.settings);
+        if let Some(known) = known.as_ref().filter(|_| has_failed) {
             self.abandon_candidate(None).await?;
             let reason = known.reason.as_deref().unwrap_or_default();
             tracing::warn!(plugin = self.name, version = digest, reason, "this version has failed before");
@@ -210,6 +211,10 @@ impl Supervisor {
         }
         self.abandon_candidate(Some(&digest)).await?;
         if known.is_none_or(|known| known.station != Station::Candidate) {
+            if has_failed {
+                // Other settings may let it succeed; it starts from nothing.
+                self.context.store.drop_state(&self.name, &digest);
+            }
             self.record_deployment(&sighting, &digest)?;
         }
         self.view.update(|view| {
@@ -234,11 +239,6 @@ impl Supervisor {
 
     /// Keeps the code and records that a deployment has begun.
     fn record_deployment(&self, sighting: &Sighting, digest: &str) -> Result<(), StateError> {
-        let failed = self.context.catalog.version(&self.name, digest)?;
-        if failed.is_some_and(|version| version.station == Station::Failed) {
-            // Other settings may let it succeed; it starts from nothing.
-            self.context.store.drop_state(&self.name, digest);
-        }
         let component = self.context.store.keep_component(&sighting.wasm).unwrap_or_else(|error| {
             tracing::error!(plugin = self.name, %error, "the component could not be kept: a restart will look for its file");
             String::new()
