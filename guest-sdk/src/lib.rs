@@ -76,6 +76,7 @@
 //! - `query.rs`, `describe.rs`, `setting.rs`: the rest of what an author meets
 //! - `runner.rs`: folds blocks, flushes, answers queries
 //! - `component.rs`: the runner behind the interface in `wit/`, on wasm only
+//! - `memory.rs`: what the target's C library does too slowly
 //! - `harness.rs`: the runner in native tests
 //! - `macros/`: a crate of its own; what it generates calls [`__private`] here
 //!
@@ -93,6 +94,9 @@ mod event;
 #[cfg(not(target_family = "wasm"))]
 pub mod harness;
 pub mod key;
+#[cfg(any(target_family = "wasm", test))]
+#[allow(unsafe_code, reason = "it stands in for a function of the C library")]
+mod memory;
 mod payload;
 mod query;
 mod random;

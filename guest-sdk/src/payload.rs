@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+const COMMON: u128 = u128::from_ne_bytes(*b"application/json");
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Format {
     Json,
@@ -11,8 +13,10 @@ enum Format {
 impl Format {
     #[inline]
     fn of(content_type: &str) -> Option<Self> {
-        // The common case without looking further.
-        if content_type == "application/json" {
+        // The common case without looking further, compared as one number.
+        if <[u8; 16]>::try_from(content_type.as_bytes())
+            .is_ok_and(|bytes| u128::from_ne_bytes(bytes) == COMMON)
+        {
             return Some(Self::Json);
         }
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -28,10 +32,22 @@ impl Format {
     }
 }
 
+#[inline]
+fn from_json<'a, T: Deserialize<'a>>(data: &'a [u8]) -> serde_json::Result<T> {
+    // A loop that the compiler makes SIMD of.
+    let is_ascii = data.iter().fold(0, |all, byte| all | byte) < 0x80;
+    if !is_ascii {
+        return serde_json::from_slice(data);
+    }
+    // SAFETY: ASCII is UTF-8.
+    #[allow(unsafe_code, reason = "otherwise each string in it is checked again, byte by byte")]
+    serde_json::from_str(unsafe { std::str::from_utf8_unchecked(data) })
+}
+
 /// Decodes a payload; an error says where in it and why.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(content_type: &str, data: &'a [u8]) -> Result<T, String> {
     let decoded = match Format::of(content_type) {
-        Some(Format::Json) => serde_json::from_slice(data).ok(),
+        Some(Format::Json) => from_json(data).ok(),
         Some(Format::MessagePack) => rmp_serde::from_slice(data).ok(),
         None if content_type.is_empty() => return Err("the event has none".to_owned()),
         None => {

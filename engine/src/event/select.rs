@@ -21,7 +21,7 @@ impl Block {
         }
         let used: usize =
             chosen.iter().map(|head| spans(head).map(|span| span.length as usize).sum::<usize>()).sum();
-        let extent = extent(&chosen);
+        let extent = if whole { 0..self.bytes.len() } else { extent(&chosen) };
         if used * 2 < extent.len() {
             return copied_together(self, &chosen);
         }

@@ -57,8 +57,8 @@ fn checksum(encoded: &[u8]) -> u64 {
 }
 
 /// Reads a block whose first event must stand at `first`. The error says what
-/// is wrong with it.
-pub(super) fn decode(encoded: &[u8], first: Position) -> Result<Block, String> {
+/// is wrong with it. The block's bytes stay where they are.
+pub(super) fn decode(encoded: &Bytes, first: Position) -> Result<Block, String> {
     let mut reader = Reader { rest: encoded };
     let version = reader.number()?;
     if version != u32::from(VERSION) {
@@ -87,7 +87,7 @@ pub(super) fn decode(encoded: &[u8], first: Position) -> Result<Block, String> {
     let block = Block {
         names: decoded_names.into(),
         heads: heads.chunks_exact(size_of::<Head>()).map(bytemuck::pod_read_unaligned).collect(),
-        bytes: Bytes::copy_from_slice(reader.rest),
+        bytes: encoded.slice_ref(reader.rest),
     };
     check(&block, first)?;
     Ok(block)

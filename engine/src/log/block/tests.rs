@@ -39,11 +39,11 @@ fn seal(bytes: &mut [u8]) {
 proptest! {
     #[test]
     fn decodes_what_was_encoded(block in blocks()) {
-        let decoded = decode(&encoded(&block), block.first()).unwrap();
+        let decoded = decode(&encoded(&block).into(), block.first()).unwrap();
         prop_assert_eq!(&decoded.names, &block.names);
         prop_assert_eq!(&decoded.heads, &block.heads);
         prop_assert_eq!(&decoded.bytes, &block.bytes);
-        prop_assert!(decode(&encoded(&block), block.first() + 1).is_err());
+        prop_assert!(decode(&encoded(&block).into(), block.first() + 1).is_err());
     }
 
     #[test]
@@ -53,7 +53,7 @@ proptest! {
         bytes[at] ^= 1u8 << bit;
         // The three bytes beside the version and the four of padding are
         // covered as well.
-        prop_assert!(decode(&bytes, block.first()).is_err());
+        prop_assert!(decode(&bytes.into(), block.first()).is_err());
     }
 
     #[test]
@@ -67,13 +67,13 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         seal(&mut bytes);
-        if let Ok(decoded) = decode(&bytes, block.first()) {
+        if let Ok(decoded) = decode(&bytes.into(), block.first()) {
             decoded.events().for_each(drop);
         }
     }
 
     #[test]
     fn noise_does_not_decode(bytes in any::<Vec<u8>>()) {
-        prop_assert!(decode(&bytes, 1).is_err());
+        prop_assert!(decode(&bytes.into(), 1).is_err());
     }
 }

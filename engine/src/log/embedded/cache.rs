@@ -64,6 +64,8 @@ impl BlockCache {
     }
 }
 
+/// A decoded block keeps the buffer that it was read into, where its heads lie
+/// once more.
 fn size(block: &Block) -> usize {
-    block.bytes.len() + block.heads.len() * size_of::<Head>()
+    block.bytes.len() + 2 * block.heads.len() * size_of::<Head>()
 }

@@ -121,11 +121,16 @@ pub(super) fn read_block(
     first: Position,
 ) -> Result<Block, LogError> {
     const ACTION: &str = "read a block";
-    let mut encoded = Vec::new();
+    let mut pieces = Vec::new();
     for piece in table.range((first, 0)..=(first, u32::MAX)).doing(ACTION)? {
-        encoded.extend_from_slice(piece.doing(ACTION)?.1.value());
+        pieces.push(piece.doing(ACTION)?.1);
     }
-    block::decode(&encoded, first).map_err(|reason| LogError::Damaged { position: first, reason })
+    // Made large enough at once: growing would copy what is there again.
+    let mut encoded = Vec::with_capacity(pieces.iter().map(|piece| piece.value().len()).sum());
+    for piece in &pieces {
+        encoded.extend_from_slice(piece.value());
+    }
+    block::decode(&encoded.into(), first).map_err(|reason| LogError::Damaged { position: first, reason })
 }
 
 /// Opens the file, makes it and its folder if they are not there.
