@@ -1,15 +1,38 @@
-//! Medians, and the table that is printed.
+//! What was measured: medians with their spread, beside what was to be reached.
+
+use serde::{Deserialize, Serialize};
 
 /// One thing that was measured, several times.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Figure {
     pub(crate) name: String,
-    pub(crate) unit: &'static str,
+    /// Empty for a ratio.
+    pub(crate) unit: String,
     pub(crate) values: Vec<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) target: Option<Target>,
+}
+
+/// What a figure should reach.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Target {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Target {
+    pub(crate) fn is_met(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(target) => value >= target,
+            Self::AtMost(target) => value <= target,
+        }
+    }
 }
 
 impl Figure {
-    pub(crate) fn new(name: impl Into<String>, unit: &'static str, values: Vec<f64>) -> Self {
-        Self { name: name.into(), unit, values }
+    pub(crate) fn new(name: impl Into<String>, unit: &str, values: Vec<f64>) -> Self {
+        Self { name: name.into(), unit: unit.to_owned(), values, target: None }
     }
 
     /// One figure over another, pair by pair.
@@ -18,28 +41,68 @@ impl Figure {
         Self::new(name, "", pairs.map(|(over, under)| over / under).collect())
     }
 
+    pub(crate) fn at_least(mut self, target: f64) -> Self {
+        self.target = Some(Target::AtLeast(target));
+        self
+    }
+
+    pub(crate) fn at_most(mut self, target: f64) -> Self {
+        self.target = Some(Target::AtMost(target));
+        self
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        self.spread()[1]
+    }
+
     /// Minimum, median and maximum.
-    fn spread(&self) -> [f64; 3] {
+    pub(crate) fn spread(&self) -> [f64; 3] {
         let mut sorted = self.values.clone();
         sorted.sort_by(f64::total_cmp);
         let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
         let (low, high) = (sorted.len().saturating_sub(1) / 2, sorted.len() / 2);
         [at(0), f64::midpoint(at(low), at(high)), at(sorted.len().saturating_sub(1))]
     }
-}
 
-pub(crate) fn print(figures: &[Figure], runs: usize) {
-    let name = figures.iter().map(|figure| figure.name.len()).max().unwrap_or(0);
-    println!("{:<name$}  {:>12}  {:>12}  {:>12}", format!("median of {runs}"), "median", "min", "max");
-    for figure in figures {
-        let [min, median, max] = figure.spread().map(|value| shown(value, figure.unit));
-        println!("{:<name$}  {median:>12}  {min:>12}  {max:>12}  {}", figure.name, figure.unit);
+    /// Median, minimum, maximum and target, as they are shown.
+    pub(crate) fn cells(&self) -> [String; 4] {
+        let [min, median, max] = self.spread().map(|value| shown(value, &self.unit));
+        let target = match self.target {
+            None => String::new(),
+            Some(target) => {
+                let (sign, value) = match target {
+                    Target::AtLeast(value) => ('≥', value),
+                    Target::AtMost(value) => ('≤', value),
+                };
+                let met = if target.is_met(self.median()) { "reached" } else { "missed" };
+                format!("{sign} {} {met}", shown(value, &self.unit))
+            }
+        };
+        [median, min, max, target]
     }
 }
 
+/// A table on the terminal.
+pub(crate) fn print(figures: &[Figure]) {
+    let name = figures.iter().map(|figure| figure.name.chars().count()).max().unwrap_or(0);
+    println!("{:<name$}  {:>12}  {:>12}  {:>12}", "", "median", "min", "max");
+    for figure in figures {
+        let [median, min, max, target] = figure.cells();
+        let row = format!(
+            "{:<name$}  {median:>12}  {min:>12}  {max:>12}  {:<9}  {target}",
+            figure.name, figure.unit
+        );
+        println!("{}", row.trim_end());
+    }
+}
+
+/// Few digits for what is small, groups of three for what is large.
 fn shown(value: f64, unit: &str) -> String {
-    if unit.is_empty() {
+    if unit.is_empty() || value.abs() < 10.0 {
         return format!("{value:.2}");
+    }
+    if value.abs() < 100.0 {
+        return format!("{value:.1}");
     }
     let digits = format!("{value:.0}");
     let mut grouped = String::new();

@@ -31,7 +31,7 @@ pub(crate) fn run(input: &Input) -> Result<Vec<Figure>> {
         }
     }
     Ok(vec![
-        Figure::new("import, durable", "events/s", first),
+        Figure::new("import, durable", "events/s", first).at_least(3e5),
         Figure::new("the same again, all known", "events/s", again),
     ])
 }

@@ -1,10 +1,9 @@
 //! Benchmarks of Projectionist against the native limit.
 //!
+//! - `replay.rs`: how fast components fold logs, beside the same folds in native
+//!   Rust (`native/`) over the same logs (`workload/`).
 //! - `import.rs`: how fast the program takes events in, durably.
-//! - `replay.rs`: how fast a component folds them, beside the same fold in
-//!   native Rust over the same log with the same commits, in the same run
-//!   (`native.rs`).
-//! - `figures.rs`: medians, and the table that is printed.
+//! - `figures.rs`: what was measured. `report/`: the page that shows it.
 //!
 //! Machines are noisy: what is compared runs in turn, several times, and ratios
 //! are taken pair by pair.
@@ -13,6 +12,8 @@ mod figures;
 mod import;
 mod native;
 mod replay;
+mod report;
+mod workload;
 
 use std::path::PathBuf;
 
@@ -25,40 +26,74 @@ const RUNS: usize = 5;
 
 /// What the benchmarks run over.
 struct Input {
-    /// NDJSON, plain or gzip.
+    /// The git history as NDJSON, plain or gzip.
     events: PathBuf,
     runs: usize,
 }
 
-type Benchmark = fn(&Input) -> Result<Vec<Figure>>;
+/// One benchmark: its name, what it measures, and how.
+struct Benchmark {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Input) -> Result<Vec<Figure>>,
+}
 
-const BENCHMARKS: [(&str, Benchmark); 2] = [("import", import::run), ("replay", replay::run)];
+const BENCHMARKS: [Benchmark; 4] = [
+    Benchmark {
+        name: "accounts",
+        about: "Deposits with small JSON payloads are summed by account; state and checkpoint are durable. One core.",
+        run: replay::accounts,
+    },
+    Benchmark {
+        name: "git-history",
+        about: "The history of a real repository, ten times over (1.5 million events), folded into the number \
+                of changes of each file and an index by that number.",
+        run: replay::git_history,
+    },
+    Benchmark {
+        name: "sparse",
+        about: "A plug-in subscribes to a type that one event in a thousand has; all events of the log count. \
+                One core.",
+        run: replay::sparse,
+    },
+    Benchmark {
+        name: "import",
+        about: "The whole program appends the history from a file; each batch is durable before the next.",
+        run: import::run,
+    },
+];
 
 fn main() -> Result<()> {
     let mut names = Vec::new();
-    let (mut events, mut runs) = (None, RUNS);
+    let (mut events, mut runs, mut page) = (None, RUNS, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--events" => events = arguments.next().map(PathBuf::from),
+            "--page" => page = arguments.next().map(PathBuf::from),
             "--runs" => match arguments.next().and_then(|runs| runs.parse().ok()).filter(|runs| *runs > 0) {
                 Some(number) => runs = number,
                 None => bail!("--runs takes a number of at least 1"),
             },
-            name if BENCHMARKS.iter().any(|(known, _)| *known == name) => names.push(name.to_owned()),
+            name if BENCHMARKS.iter().any(|known| known.name == name) => names.push(name.to_owned()),
             other => {
-                let known: Vec<_> = BENCHMARKS.iter().map(|(name, _)| *name).collect();
+                let known = BENCHMARKS.map(|benchmark| benchmark.name);
                 bail!("there is no benchmark {other:?}, only {}", known.join(", "));
             }
         }
     }
     let input = Input { events: events.unwrap_or_else(|| history::whole().file), runs };
-    let mut figures = Vec::new();
-    for (name, benchmark) in BENCHMARKS {
+    let mut sections = Vec::new();
+    for Benchmark { name, about, run } in BENCHMARKS {
         if names.is_empty() || names.iter().any(|chosen| chosen == name) {
-            figures.extend(benchmark(&input)?);
+            println!("\n{name}, {runs} runs");
+            let figures = run(&input)?;
+            figures::print(&figures);
+            sections.push(report::Section::new(name, about, figures));
         }
     }
-    figures::print(&figures, runs);
-    Ok(())
+    match page {
+        Some(folder) => report::write(&folder, sections),
+        None => Ok(()),
+    }
 }

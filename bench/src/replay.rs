@@ -1,88 +1,171 @@
-//! How fast a component folds history, beside the same fold in native Rust.
+//! Replays: how fast a component folds a log, beside the same fold in native
+//! Rust over the same log with the same commits, in the same run.
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use projectionist::{
-    event::{Position, cloudevents},
-    log::{Append, EventLog, LogSettings, embedded::EmbeddedLog},
+    log::EventLog,
     plugin::{Host, HostSettings, Plugin, Settings},
     projection::{self, Version},
     state::{Checkpoint, VersionState},
 };
-use projectionist_tests::{components, history::History};
-use tokio::runtime::Runtime;
+use projectionist_tests::components;
+use tokio::runtime::{self, Runtime};
 
-use crate::{Figure, Input, native};
+use crate::{
+    Figure, Input,
+    native::{self, Fold},
+    workload::{self, accounts::Spread},
+};
 
-/// The history is laid end to end so often, so that a fold takes seconds.
-const COPIES: usize = 10;
-const BATCH: usize = 5_000;
-
-pub(crate) fn run(input: &Input) -> Result<Vec<Figure>> {
-    let runtime = Runtime::new()?;
-    let folder = tempfile::tempdir()?;
-    let log = filled_log(&runtime, folder.path(), &input.events)?;
-    let host = Host::new(HostSettings::default())?;
-    let component = std::fs::read(components::path("churn"))?;
-    let plugin = runtime.block_on(host.load("churn", &component, &Settings::default()))?;
-    let (mut native_rates, mut component_rates) = (Vec::new(), Vec::new());
-    for run in 0..input.runs {
-        let (native, component) =
-            (folder.path().join(format!("native-{run}")), folder.path().join(format!("component-{run}")));
-        let native = measured(&plugin, &native, |version| native::fold(&*log, version.state()))?;
-        let component = measured(&plugin, &component, |version| {
-            Ok(runtime.block_on(projection::fold(Arc::clone(version), Arc::clone(&log)))?)
-        })?;
-        ensure!(native.checkpoint == component.checkpoint, "the native fold and the component disagree");
-        native_rates.push(native.log_events / native.seconds);
-        component_rates.push(component.log_events / component.seconds);
+/// Deposits, from many for few accounts to few for many.
+pub(crate) fn accounts(input: &Input) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for (label, events, accounts, spread) in [
+        ("100,000 accounts", 3_000_000, 100_000, Spread::Uniform),
+        ("100,000 accounts, Zipf", 3_000_000, 100_000, Spread::Zipf),
+        ("1,000,000 accounts", 3_000_000, 1_000_000, Spread::Uniform),
+        ("1,000,000 accounts, Zipf", 3_000_000, 1_000_000, Spread::Zipf),
+    ] {
+        let replay = Replay::over("accounts", workload::accounts::events(events, accounts, spread)?)?;
+        let [native, component, share] =
+            replay.figures::<native::accounts::Accounts>(label, input, Cores::One)?;
+        figures.extend(match (accounts, spread) {
+            (100_000, Spread::Uniform) => [native, component.at_least(1.5e6), share.at_least(0.80)],
+            (1_000_000, Spread::Uniform) => [native, component.at_least(6e5), share.at_least(0.75)],
+            _ => [native, component, share],
+        });
     }
-    let native = Figure::new("git history, 10 copies: native fold", "events/s", native_rates);
-    let component = Figure::new("git history, 10 copies: churn.wasm", "events/s", component_rates);
-    let ratio = Figure::ratio("share of the native limit", &component, &native);
-    Ok(vec![native, component, ratio])
+    Ok(figures)
+}
+
+/// Ten copies of the history of a real repository, on one core and on all.
+pub(crate) fn git_history(input: &Input) -> Result<Vec<Figure>> {
+    let replay = Replay::over("churn", workload::git_history::events(&input.events))?;
+    let mut figures = Vec::new();
+    for (label, cores) in [("git history", Cores::All), ("git history, one core", Cores::One)] {
+        let [native, component, share] = replay.figures::<native::churn::FileChurn>(label, input, cores)?;
+        figures.extend(match cores {
+            Cores::All => [native, component.at_least(1e6), share],
+            Cores::One => [native, component, share],
+        });
+    }
+    Ok(figures)
+}
+
+/// A plug-in that wants one event in a thousand.
+pub(crate) fn sparse(input: &Input) -> Result<Vec<Figure>> {
+    let replay = Replay::over("accounts", workload::accounts::sparse(3_000_000, 1000))?;
+    let [native, component, share] =
+        replay.figures::<native::accounts::Accounts>("one event in 1,000", input, Cores::One)?;
+    Ok(vec![native, component.at_least(2e7), share])
+}
+
+/// Where a fold may run.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Cores {
+    /// It and all that it starts share one.
+    One,
+    All,
+}
+
+/// A log and a component that folds it.
+pub(crate) struct Replay {
+    log: Arc<dyn EventLog>,
+    plugin: Arc<Plugin>,
+    folder: tempfile::TempDir,
+}
+
+impl Replay {
+    pub(crate) fn over(
+        component: &str,
+        events: impl IntoIterator<Item = Result<projectionist::event::Envelope>>,
+    ) -> Result<Self> {
+        let runtime = Runtime::new()?;
+        let folder = tempfile::tempdir()?;
+        let log = workload::fill(&runtime, &folder.path().join("log"), events)?;
+        let host = Host::new(HostSettings::default())?;
+        let bytes = std::fs::read(components::path(component))?;
+        let plugin = runtime.block_on(host.load(component, &bytes, &Settings::default()))?;
+        Ok(Self { log, plugin, folder })
+    }
+
+    /// Native rate, the component's rate and its share, in paired runs.
+    pub(crate) fn figures<F: Fold>(&self, label: &str, input: &Input, cores: Cores) -> Result<[Figure; 3]> {
+        let (mut native_rates, mut component_rates) = (Vec::new(), Vec::new());
+        for _ in 0..input.runs {
+            let native = self.measured(cores, |version, _| native::fold::<F>(&*self.log, version.state()))?;
+            let component = self.measured(cores, |version, runtime| {
+                let fold = projection::fold(Arc::clone(version), Arc::clone(&self.log));
+                Ok(runtime.block_on(fold)?)
+            })?;
+            ensure!(
+                native.checkpoint == component.checkpoint,
+                "{label}: the native fold ends at {:?}, the component at {:?}",
+                native.checkpoint,
+                component.checkpoint
+            );
+            native_rates.push(native.rate());
+            component_rates.push(component.rate());
+        }
+        let native = Figure::new(format!("{label}: native fold"), "events/s", native_rates);
+        let component = Figure::new(format!("{label}: component"), "events/s", component_rates);
+        let share = Figure::ratio(format!("{label}: share of the native limit"), &component, &native);
+        Ok([native, component, share])
+    }
+
+    /// Times a fold into an empty store on disk, its last durable commit included.
+    fn measured(
+        &self,
+        cores: Cores,
+        fold: impl FnOnce(&Arc<Version>, &Runtime) -> Result<()> + Send,
+    ) -> Result<Measured> {
+        let path = self.folder.path().join("state");
+        let measured = on(cores, || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            let state = Arc::new(VersionState::open(&path, self.plugin.tables(), 64 << 20)?);
+            let version = Arc::new(Version::new(self.plugin.name(), "", Arc::clone(&self.plugin), state));
+            let begun = native::now();
+            fold(&version, &runtime)?;
+            let seconds = begun.elapsed().as_secs_f64();
+            Ok(Measured { checkpoint: version.state().checkpoint(), seconds })
+        })?;
+        remove(&path)?;
+        Ok(measured)
+    }
 }
 
 struct Measured {
     checkpoint: Checkpoint,
-    /// All that were read, also those that the fold did not want.
-    log_events: f64,
     seconds: f64,
 }
 
-/// Times a fold into an empty store on disk, its last durable commit included.
-fn measured(
-    plugin: &Arc<Plugin>,
-    path: &Path,
-    fold: impl FnOnce(&Arc<Version>) -> Result<()>,
-) -> Result<Measured> {
-    let state = Arc::new(VersionState::open(path, plugin.tables(), 64 << 20)?);
-    let version = Arc::new(Version::new(plugin.name(), "", Arc::clone(plugin), state));
-    let begun = native::now();
-    fold(&version)?;
-    let seconds = begun.elapsed().as_secs_f64();
-    let checkpoint = version.state().checkpoint();
-    Ok(Measured { checkpoint, log_events: checkpoint.position as f64, seconds })
+impl Measured {
+    /// Of all events that were read, also those that the fold did not want.
+    fn rate(&self) -> f64 {
+        self.checkpoint.position as f64 / self.seconds
+    }
 }
 
-/// A log with copies of the history end to end, their ids made distinct.
-fn filled_log(runtime: &Runtime, folder: &Path, events: &Path) -> Result<Arc<dyn EventLog>> {
-    let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(folder, LogSettings::default())?);
-    let history = History { file: events.to_owned(), real: true };
-    let lines: Vec<String> = history.lines().collect();
-    for copy in 0..COPIES {
-        for batch in lines.chunks(BATCH) {
-            let mut events = Vec::with_capacity(batch.len());
-            for line in batch {
-                let mut event =
-                    cloudevents::from_slice(line.as_bytes()).context("the history holds no event")?;
-                event.id = format!("{copy}-{}", event.id);
-                events.push(event);
+/// Runs something on a thread of its own; what that starts stays on the same cores.
+fn on<T: Send>(cores: Cores, run: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            if cores == Cores::One {
+                // The last one: interrupts mostly go to the first.
+                let last = core_affinity::get_core_ids().and_then(|cores| cores.last().copied());
+                anyhow::ensure!(last.is_some_and(core_affinity::set_for_current), "cannot stay on one core");
             }
-            runtime.block_on(log.append(Append { events, ..Append::default() }))?;
-        }
+            run()
+        });
+        thread.join().map_err(|_| anyhow!("a benchmark panicked"))?
+    })
+}
+
+fn remove(path: &Path) -> Result<()> {
+    if path.exists() {
+        std::fs::remove_file(path)?;
     }
-    ensure!(log.head() == (lines.len() * COPIES) as Position, "the log did not take all events");
-    Ok(log)
+    Ok(())
 }

@@ -27,10 +27,27 @@ pub(crate) struct Artifact {
 /// Which crates to build.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Which {
+    /// Those for any log, and those for the history of a repository.
+    Demo,
     /// Those that ship: `plugins/` and `examples/`.
     Shipped,
     /// Those and the tests' own.
     All,
+}
+
+impl Which {
+    /// Where they lie.
+    fn folders(self) -> &'static [&'static str] {
+        match self {
+            Self::Demo => &["plugins", "examples/git-history"],
+            Self::Shipped => &["plugins", "examples"],
+            Self::All => &["plugins", "examples", "tests/guests", "tests/meter"],
+        }
+    }
+
+    fn has(self, folder: &Path) -> bool {
+        self.folders().iter().any(|part| folder.starts_with(workspace::root().join(part)))
+    }
 }
 
 /// Plug-ins as components, each under its plug-in's name (`file-churn.wasm`).
@@ -48,12 +65,8 @@ pub(crate) fn build(which: Which) -> Result<Built> {
     fs::create_dir_all(&folder)?;
     let mut build = workspace::cargo("build");
     build.args(["--profile", "component", "--target", WASM_TARGET]);
-    for package in packages()? {
-        let guest = package.folder.starts_with(workspace::root().join("tests"));
-        if guest && which == Which::Shipped {
-            continue;
-        }
-        build.args(["--package", &package.name]);
+    for package in packages(which)? {
+        build.args(["--package", &package]);
     }
     if which == Which::All {
         // Of the tests' guests, each is an example.
@@ -61,7 +74,7 @@ pub(crate) fn build(which: Which) -> Result<Built> {
     }
     let mut names = Vec::new();
     for artifact in artifacts(&mut build)? {
-        if !is_plugin_folder(&artifact.folder) {
+        if !which.has(&artifact.folder) {
             continue;
         }
         for file in artifact.files.iter().filter(|file| file.extension().is_some_and(|e| e == "wasm")) {
@@ -86,28 +99,17 @@ fn install(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-struct Package {
-    name: String,
-    folder: PathBuf,
-}
-
-/// The workspace's crates that are plug-ins, by where they lie.
-fn packages() -> Result<Vec<Package>> {
+/// The names of the workspace's crates that are plug-ins.
+fn packages(which: Which) -> Result<Vec<String>> {
     let mut metadata = workspace::cargo("metadata");
     metadata.args(["--no-deps", "--format-version", "1"]);
     let metadata: Value = serde_json::from_str(&crate::step::output(&mut metadata)?)?;
     let packages = metadata["packages"].as_array().into_iter().flatten();
-    let packages = packages.filter_map(|package| {
-        let folder = Path::new(package["manifest_path"].as_str()?).parent()?.to_owned();
-        Some(Package { name: package["name"].as_str()?.to_owned(), folder })
+    let packages = packages.filter(|package| {
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
+        manifest.parent().is_some_and(|folder| which.has(folder))
     });
-    Ok(packages.filter(|package| is_plugin_folder(&package.folder)).collect())
-}
-
-fn is_plugin_folder(folder: &Path) -> bool {
-    ["plugins", "examples", "tests/guests", "tests/meter"]
-        .iter()
-        .any(|part| folder.starts_with(workspace::root().join(part)))
+    Ok(packages.map(|package| text(&package["name"])).collect())
 }
 
 /// Runs a `cargo build` and gives what it built (or found up to date).

@@ -70,7 +70,7 @@ pub(crate) fn run(mut args: Args) -> Result<()> {
 
     eprintln!("building the program and the plug-ins (the first time takes some minutes)");
     let program = workspace::build_program("dev")?;
-    let built = components::build(Which::Shipped)?;
+    let built = components::build(Which::Demo)?;
     let plugins = fresh(&folder.join("plugins"))?;
 
     let events = source.events(&folder)?;
