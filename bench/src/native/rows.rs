@@ -9,7 +9,6 @@ use std::{
 use anyhow::Result;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use projectionist::state::key::{Part, encode};
 use serde::Serialize;
 
 /// What a flush returns: keys and values in one buffer.
@@ -58,42 +57,50 @@ impl Changes {
     }
 }
 
-/// What can be a key: it knows its parts in the tuple encoding.
+/// What can be a key, in the tuple encoding that the tables have.
 pub(crate) trait Key {
-    fn parts(&self, parts: &mut Vec<Part>);
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        let mut parts = Vec::new();
-        self.parts(&mut parts);
-        out.extend_from_slice(&encode(&parts));
-    }
+    fn encode(&self, out: &mut Vec<u8>);
 }
 
 impl Key for u64 {
-    fn parts(&self, parts: &mut Vec<Part>) {
-        parts.push(Part::Integer((*self).into()));
+    fn encode(&self, out: &mut Vec<u8>) {
+        let length = 8 - self.leading_zeros() as usize / 8;
+        out.push(0x14 + length as u8);
+        out.extend_from_slice(&self.to_be_bytes()[8 - length..]);
     }
 }
 
 impl Key for i64 {
-    fn parts(&self, parts: &mut Vec<Part>) {
-        parts.push(Part::Integer((*self).into()));
+    fn encode(&self, out: &mut Vec<u8>) {
+        if *self >= 0 {
+            return self.unsigned_abs().encode(out);
+        }
+        let length = 8 - self.unsigned_abs().leading_zeros() as usize / 8;
+        out.push(0x14 - length as u8);
+        out.extend_from_slice(&(!self.unsigned_abs()).to_be_bytes()[8 - length..]);
     }
 }
 
 impl Key for String {
-    fn parts(&self, parts: &mut Vec<Part>) {
-        parts.push(Part::String(self.clone()));
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(0x02);
+        for part in self.as_bytes().split_inclusive(|byte| *byte == 0) {
+            out.extend_from_slice(part);
+            if part.ends_with(&[0]) {
+                out.push(0xff);
+            }
+        }
+        out.push(0);
     }
 }
 
 macro_rules! tuple_key {
     ($($part:ident),*) => {
         impl<$($part: Key),*> Key for ($($part,)*) {
-            fn parts(&self, parts: &mut Vec<Part>) {
+            fn encode(&self, out: &mut Vec<u8>) {
                 #[allow(non_snake_case, reason = "named as their types")]
                 let ($($part,)*) = self;
-                $($part.parts(parts);)*
+                $($part.encode(out);)*
             }
         }
     };

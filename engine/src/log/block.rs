@@ -59,6 +59,15 @@ fn checksum(encoded: &[u8]) -> u64 {
 /// Reads a block whose first event must stand at `first`. The error says what
 /// is wrong with it. The block's bytes stay where they are.
 pub(super) fn decode(encoded: &Bytes, first: Position) -> Result<Block, String> {
+    let block = decode_some(encoded, first)?;
+    match block.heads.iter().zip(0..).find(|(head, index)| first.checked_add(*index) != Some(head.position)) {
+        None => Ok(block),
+        Some((head, index)) => Err(format!("event {index} claims position {}", head.position)),
+    }
+}
+
+/// Reads some events of a block that begins at `first`.
+pub(super) fn decode_some(encoded: &Bytes, first: Position) -> Result<Block, String> {
     let mut reader = Reader { rest: encoded };
     let version = reader.number()?;
     if version != u32::from(VERSION) {
@@ -93,14 +102,19 @@ pub(super) fn decode(encoded: &Bytes, first: Position) -> Result<Block, String> 
     Ok(block)
 }
 
-/// Checks that every reference of a block leads somewhere.
+/// Checks that positions ascend and that every reference leads somewhere.
 fn check(block: &Block, first: Position) -> Result<(), String> {
     let (names, bytes) = (block.names.len(), block.bytes.len() as u64);
     let inside = |span: Span| u64::from(span.offset) + u64::from(span.length) <= bytes;
-    for (index, head) in block.heads.iter().enumerate() {
-        if Some(head.position) != first.checked_add(index as u64) {
-            return Err(format!("event {index} claims position {}", head.position));
+    let mut least = first;
+    for head in block.heads.iter() {
+        if head.position < least {
+            return Err(format!(
+                "an event that comes after position {least} claims position {}",
+                head.position
+            ));
         }
+        least = head.position.saturating_add(1);
         if [head.event_type, head.source, head.content_type].iter().any(|name| *name as usize >= names) {
             return Err(format!("the event at position {} has a name that is not there", head.position));
         }

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{
-    Append, AppendError, Appended, EventLog, LogError, LogSettings, Selection,
+    Append, AppendError, Appended, EventLog, LogError, LogSettings, Rare, Selection,
     admission::{Admission, History},
     index::Index,
     matcher::{Query, between},
@@ -94,6 +94,10 @@ impl EventLog for MemoryLog {
 
     fn block(&self, position: Position) -> Result<Option<Arc<Block>>, LogError> {
         Ok(self.inner().blocks.containing(position).cloned())
+    }
+
+    fn rare(&self, _: Position, _: &[String], _: usize) -> Result<Option<Rare>, LogError> {
+        Ok(None)
     }
 
     fn read(&self, selection: &Selection) -> Result<Vec<Event>, LogError> {

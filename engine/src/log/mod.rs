@@ -48,8 +48,22 @@ pub trait EventLog: Send + Sync + 'static {
     /// it). `None` past the head.
     fn block(&self, position: Position) -> Result<Option<Arc<Block>>, LogError>;
 
+    /// The next events of types that are rare from `from` on, without reading
+    /// what lies between them; `limit` is how many are enough. `None` where
+    /// the log has to be read [block](Self::block) by block.
+    fn rare(&self, from: Position, types: &[String], limit: usize) -> Result<Option<Rare>, LogError>;
+
     /// The events that a selection names, in its order, at most its limit.
     fn read(&self, selection: &Selection) -> Result<Vec<Event>, LogError>;
+}
+
+/// Events of rare types.
+#[derive(Clone, Debug)]
+pub struct Rare {
+    /// The events, by ascending position.
+    pub events: Block,
+    /// Up to here there are no others of these types.
+    pub to: Position,
 }
 
 /// A batch to append, and the condition under which it may be.

@@ -2,6 +2,7 @@
 //!
 //! - [`Version`] (`version.rs`): one version of a projection, as all others
 //!   see it: its tables, and how far it has come.
+//! - [`Run`] (`run.rs`): a runner at work, started and stopped.
 //! - `runner.rs`: the loop that folds the log into a version, from its
 //!   checkpoint to the head and on.
 //! - `commit.rs`: when a runner commits, and how durably.
@@ -14,12 +15,13 @@
 
 mod commit;
 mod reader;
+mod run;
 mod runner;
 mod scheduler;
 mod suspect;
 mod version;
 
 pub use reader::SnapshotReader;
-pub use runner::{Run, fold, start};
+pub use run::{Run, fold, start};
 pub use scheduler::{Class, Scheduler};
 pub use version::{Halt, Phase, Progress, Version};

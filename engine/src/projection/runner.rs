@@ -5,23 +5,22 @@
 //! checkpoint and digest together. Whatever fails, it drops the instance and
 //! everything since the checkpoint, so state and checkpoint never disagree.
 
-use std::{collections::HashSet, ops::Range, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{ops::Range, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use async_task::Task;
 use futures_util::FutureExt;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
     commit::CommitPolicy,
     reader::SnapshotReader,
-    scheduler::{Class, Scheduler},
+    scheduler::Class,
     suspect::{Finding, Suspect},
     version::{EventAtFault, Halt, Phase, Version},
 };
 use crate::{
     clock,
     event::{Block, Position},
-    log::EventLog,
+    log::{EventLog, Rare},
     plugin::{ApplyError, Instance, PluginError, description::OnFailure},
     state::{Change, DeadLetter, Durability},
 };
@@ -39,55 +38,14 @@ const UNEXPLAINED_FAILURES: u32 = 16;
 /// After so many positions without one, they are forgotten.
 const FORGIVEN_AFTER: u64 = 1_000_000;
 
-/// A runner at work. Dropping it ends it at its next step, which loses nothing
-/// but what has not been committed.
-pub struct Run {
-    version: Arc<Version>,
-    stop: watch::Sender<bool>,
-    task: Task<()>,
-}
-
-impl Run {
-    /// What it runs.
-    pub fn version(&self) -> &Arc<Version> {
-        &self.version
-    }
-
-    /// Commits durably what has been folded and ends.
-    pub async fn stop(self) {
-        self.stop.send_replace(true);
-        // One that panicked has ended already, and has said so.
-        let _ = self.task.fallible().await;
-    }
-}
-
-/// Starts a runner. One that serves readers comes before those that do not,
-/// even while it catches up.
-pub fn start(scheduler: &Scheduler, version: Arc<Version>, log: Arc<dyn EventLog>, serves: bool) -> Run {
-    let class = Arc::new(Class::default());
-    class.set_live(serves);
-    let stop = watch::Sender::new(false);
-    let runner = Runner::new(Arc::clone(&version), log, Arc::clone(&class), stop.subscribe());
-    let task = scheduler.spawn(class, runner.follow());
-    Run { version, stop, task }
-}
-
-/// Folds the log as it stands into a version and stops, on the caller's task.
-pub async fn fold(version: Arc<Version>, log: Arc<dyn EventLog>) -> Result<(), Halt> {
-    let (_stop, stopped) = watch::channel(false);
-    let mut runner = Runner::new(Arc::clone(&version), log, Arc::default(), stopped);
-    let result = runner.catch_up().await;
-    runner.version.set_phase(Phase::Stopped);
-    result
-}
-
-struct Runner {
+/// What drives one version.
+pub(super) struct Runner {
     version: Arc<Version>,
     log: Arc<dyn EventLog>,
     class: Arc<Class>,
     stop: watch::Receiver<bool>,
     /// The types that the plug-in subscribed to; `None`: all.
-    types: Option<HashSet<String>>,
+    types: Option<Vec<String>>,
     on_failure: OnFailure,
     commit: CommitPolicy,
     instance: Option<Instance>,
@@ -121,7 +79,7 @@ fn host(error: impl std::fmt::Display) -> StepError {
 }
 
 impl Runner {
-    fn new(
+    pub(super) fn new(
         version: Arc<Version>,
         log: Arc<dyn EventLog>,
         class: Arc<Class>,
@@ -130,7 +88,7 @@ impl Runner {
         let description = version.plugin().description();
         let policies = &version.plugin().settings().policies;
         Self {
-            types: description.events.as_ref().map(|types| types.iter().cloned().collect()),
+            types: description.events.clone(),
             on_failure: version.plugin().on_failure(),
             commit: CommitPolicy::new(policies),
             most_call_events: policies.block_events.max(1),
@@ -152,7 +110,7 @@ impl Runner {
     }
 
     /// Catches up and follows the head until told to stop or unable to go on.
-    async fn follow(mut self) {
+    pub(super) async fn follow(mut self) {
         let version = Arc::clone(&self.version);
         let following = async {
             loop {
@@ -178,7 +136,7 @@ impl Runner {
     }
 
     /// Folds and commits until the head is reached or a stop is asked for.
-    async fn catch_up(&mut self) -> Result<(), Halt> {
+    pub(super) async fn catch_up(&mut self) -> Result<(), Halt> {
         if self.version.phase() != Phase::Live {
             self.version.set_phase(Phase::CatchUp);
         }
@@ -241,7 +199,7 @@ impl Runner {
         }
     }
 
-    /// Whether its [`Run`] says so, or has been dropped.
+    /// Whether its [`Run`](super::Run) says so, or has been dropped.
     fn is_to_stop(&self) -> bool {
         *self.stop.borrow() || self.stop.has_changed().is_err()
     }
@@ -257,17 +215,44 @@ impl Runner {
     /// Folds the next events of the log and commits if it is time to.
     async fn step(&mut self) -> Result<(), StepError> {
         let next = self.position + 1;
+        if let Some(rare) = self.rare(next)? {
+            return self.fold_rare(next, rare).await;
+        }
         let Some(block) = self.log.block(next).map_err(host)? else { return Ok(()) };
         let range = self.call_range(&block, next);
         if range.start == 0 {
             self.read_ahead(block.last() + 1);
         }
         let last = block.heads[range.end - 1].position;
-        let types = self.types.as_ref();
-        let events = block.select(range, |name| types.is_none_or(|types| types.contains(name)));
+        let size = range.len();
+        let types = self.types.as_deref();
+        let events =
+            block.select(range, |name| types.is_none_or(|types| types.iter().any(|own| own == name)));
         if !events.is_empty() {
-            self.apply(&events, next, last).await?;
+            let took = self.apply(&events, next, last).await?;
+            self.adapt_call_size(size, took);
         }
+        self.folded(last).await
+    }
+
+    /// The next events, where those that the plug-in wants are rare.
+    fn rare(&self, next: Position) -> Result<Option<Rare>, StepError> {
+        match (&self.types, &self.suspect) {
+            (Some(types), None) => self.log.rare(next, types, self.call_events).map_err(host),
+            _ => Ok(None),
+        }
+    }
+
+    async fn fold_rare(&mut self, next: Position, rare: Rare) -> Result<(), StepError> {
+        if !rare.events.is_empty() {
+            let took = self.apply(&rare.events, next, rare.to).await?;
+            self.adapt_call_size(rare.events.len(), took);
+        }
+        self.folded(rare.to).await
+    }
+
+    /// All up to `last` is folded: commits if it is time to.
+    async fn folded(&mut self, last: Position) -> Result<(), StepError> {
         self.position = last;
         let due = match self.version.phase() {
             _ if self.suspect.is_some() => true,
@@ -301,7 +286,13 @@ impl Runner {
         start..end.min(start + self.call_events).min(block.len())
     }
 
-    async fn apply(&mut self, events: &Block, first: Position, last: Position) -> Result<(), StepError> {
+    /// Lets the plug-in fold the events between two positions; says how long it took.
+    async fn apply(
+        &mut self,
+        events: &Block,
+        first: Position,
+        last: Position,
+    ) -> Result<Duration, StepError> {
         let guest = |named, reason| StepError::Guest { first, last, named, reason };
         if self.instance.is_none() {
             let snapshot = self.version.state().snapshot().map_err(host)?;
@@ -312,20 +303,20 @@ impl Runner {
             })?);
             self.started_at = self.position;
         }
-        let Some(instance) = &mut self.instance else { return Ok(()) };
+        let Some(instance) = &mut self.instance else { return Ok(Duration::ZERO) };
         let begun = clock::instant();
         match instance.apply(events).await {
             Ok(dirty) => self.dirty = dirty,
             Err(ApplyError::Failure { position, message }) => return Err(guest(Some(position), message)),
             Err(ApplyError::Trap { reason }) => return Err(guest(None, format!("it {reason}"))),
         }
-        self.adapt_call_size((last - first + 1) as usize, begun.elapsed());
+        let took = begun.elapsed();
         self.uncommitted += events.len() as u64;
         self.version.add_folded(events.len() as u64);
-        Ok(())
+        Ok(took)
     }
 
-    /// `events`: those of the log that the call covered, also unwanted ones.
+    /// `events`: as many as the call was allowed at most.
     fn adapt_call_size(&mut self, events: usize, took: Duration) {
         if took > LONG_CALL {
             self.call_events = (events / 2).max(1);

@@ -6,6 +6,7 @@
 //!   tail, the head.
 //! - `sealed.rs`: reading the sealed part through its index.
 //! - `seal.rs`: the index entries of full blocks.
+//! - `rare.rs`: events of rare types, kept once more apart.
 //! - `tables.rs`: the tables of the file and their keys.
 //! - `cache.rs`: recently used blocks.
 //!
@@ -20,6 +21,7 @@
 //! Not here: who may append (`admission`), what a block looks like (`block`).
 
 mod cache;
+mod rare;
 mod seal;
 mod sealed;
 mod store;
@@ -35,7 +37,7 @@ use self::{
     store::Store,
     writer::{Request, Writer},
 };
-use super::{Append, AppendError, Appended, EventLog, LogError, LogSettings, Selection};
+use super::{Append, AppendError, Appended, EventLog, LogError, LogSettings, Rare, Selection};
 use crate::event::{Block, Event, Position};
 
 /// The file's name in its folder.
@@ -122,6 +124,10 @@ impl EventLog for EmbeddedLog {
 
     fn block(&self, position: Position) -> Result<Option<Arc<Block>>, LogError> {
         self.store.block(position)
+    }
+
+    fn rare(&self, from: Position, types: &[String], limit: usize) -> Result<Option<Rare>, LogError> {
+        self.store.rare(from, types, limit)
     }
 
     fn read(&self, selection: &Selection) -> Result<Vec<Event>, LogError> {

@@ -7,7 +7,8 @@ use redb::WriteTransaction;
 
 use super::{
     super::{LogError, index::id_key},
-    tables::{Doing, IDS, INDEX, META, SEALED, Term, index_key},
+    rare,
+    tables::{Doing, IDS, INDEX, META, RARE, SEALED, Term, index_key},
 };
 use crate::event::{Block, Position, Span};
 
@@ -27,6 +28,10 @@ pub(super) fn seal(transaction: &WriteTransaction, blocks: &[&Arc<Block>]) -> Re
     entries.sort_unstable();
     for (key, value) in &entries {
         index.insert(&key[..], &value[..]).doing(ACTION)?;
+    }
+    let mut copies = transaction.open_table(RARE).doing(ACTION)?;
+    for block in blocks {
+        rare::seal(&mut copies, block).doing(ACTION)?;
     }
     let mut meta = transaction.open_table(META).doing(ACTION)?;
     if let Some(last) = blocks.last() {

@@ -6,13 +6,14 @@ use redb::{Database, ReadOnlyTable, ReadableDatabase};
 
 use super::{
     super::{
-        LogError,
+        LogError, Rare,
         matcher::{Query, between},
     },
     cache::BlockCache,
+    rare,
     tables::{
-        BLOCKS, Doing, IDS, INDEX, Term, block_after, block_before, block_of, index_key, places, read_block,
-        version,
+        BLOCKS, Doing, IDS, INDEX, RARE, Term, block_after, block_before, block_of, index_key, places,
+        read_block, version,
     },
 };
 use crate::event::{Block, Head, Position};
@@ -25,6 +26,7 @@ pub(super) struct Sealed<'a> {
     blocks: ReadOnlyTable<(Position, u32), &'static [u8]>,
     ids: ReadOnlyTable<&'static [u8], Position>,
     index: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    rare: rare::Copies,
     cache: &'a BlockCache,
     /// The last sealed position.
     to: Position,
@@ -38,6 +40,7 @@ impl<'a> Sealed<'a> {
             blocks: transaction.open_table(BLOCKS).doing(ACTION)?,
             ids: transaction.open_table(IDS).doing(ACTION)?,
             index: transaction.open_table(INDEX).doing(ACTION)?,
+            rare: transaction.open_table(RARE).doing(ACTION)?,
             cache,
             to,
         })
@@ -57,6 +60,16 @@ impl<'a> Sealed<'a> {
         let block = Arc::new(block);
         self.cache.insert(&block);
         Ok(block)
+    }
+
+    /// The next events of rare types; see [`rare::read`].
+    pub(super) fn rare(
+        &self,
+        from: Position,
+        types: &[String],
+        limit: usize,
+    ) -> Result<Option<Rare>, LogError> {
+        rare::read(&self.index, &self.rare, types, self.first_of(from)?, from..=self.to, limit)
     }
 
     /// Where the event with this id (see `id_key`) stands.

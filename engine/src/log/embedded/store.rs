@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{
     super::{
-        LogError, LogSettings, Selection,
+        LogError, LogSettings, Rare, Selection,
         matcher::{Query, between},
     },
     cache::BlockCache,
@@ -129,6 +129,19 @@ impl Store {
     /// The sealed part as it is now.
     pub(super) fn sealed(&self, to: Position) -> Result<Sealed<'_>, LogError> {
         Sealed::open(&self.database, &self.cache, to)
+    }
+
+    pub(super) fn rare(
+        &self,
+        from: Position,
+        types: &[String],
+        limit: usize,
+    ) -> Result<Option<Rare>, LogError> {
+        let sealed = self.view().sealed;
+        match from > 0 && from <= sealed {
+            true => self.sealed(sealed)?.rare(from, types, limit),
+            false => Ok(None),
+        }
     }
 
     pub(super) fn block(&self, position: Position) -> Result<Option<Arc<Block>>, LogError> {

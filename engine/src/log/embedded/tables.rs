@@ -22,6 +22,10 @@ pub(super) const IDS: TableDefinition<&[u8], Position> = TableDefinition::new("i
 /// events are. See [`Term`].
 pub(super) const INDEX: TableDefinition<&[u8], &[u8]> = TableDefinition::new("index");
 
+/// Type and first position of a sealed block, as in [`INDEX`], to the block's
+/// events of that type, where they are few. See `rare.rs`.
+pub(super) const RARE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rare");
+
 /// Single numbers.
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
@@ -30,7 +34,7 @@ pub(super) const SEALED: &str = "sealed";
 
 /// The version of this layout.
 const FORMAT: &str = "format";
-const CURRENT_FORMAT: u64 = 1;
+const CURRENT_FORMAT: u64 = 2;
 
 /// What one can look for in the index, and what it finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,6 +179,7 @@ pub(super) fn set_up(database: &Database) -> Result<u64, LogError> {
             transaction.open_table(BLOCKS).doing(ACTION)?;
             transaction.open_table(IDS).doing(ACTION)?;
             transaction.open_table(INDEX).doing(ACTION)?;
+            transaction.open_table(RARE).doing(ACTION)?;
         }
         format
     };

@@ -4,6 +4,7 @@
 //! - `agree.rs`: memory and embedded log answer as the model does, whatever
 //!   the block sizes and however often the log is opened anew.
 //! - `promises.rs`: one scenario each.
+//! - `rare.rs`: going from rare event to rare event.
 //! - `crash.rs`: a storage that loses what was not synced.
 //! - `speed.rs`: measurements, run by hand.
 
@@ -11,6 +12,7 @@ mod agree;
 mod crash;
 mod model;
 mod promises;
+mod rare;
 mod speed;
 
 use super::{
