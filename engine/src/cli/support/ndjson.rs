@@ -103,6 +103,11 @@ impl Places {
         }
     }
 
+    /// Splits off the places from an event on.
+    pub fn split_off(&mut self, event: usize) -> Self {
+        Self { input: self.input.clone(), lines: self.lines.split_off(event) }
+    }
+
     /// The first and the last line of the batch.
     pub fn range(&self) -> String {
         match (&self.input, self.lines.first(), self.lines.last()) {
