@@ -27,6 +27,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::watch as channel;
 
+pub use self::folder::plugins_in;
 use self::{registry::Registry, status::PluginStatus, store::Store};
 use crate::{
     event::Position,

@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{
     description::OnFailure,
-    units::{format_size, parse_duration, parse_size},
+    units::{ByteSize, format_size, parse_duration},
 };
 
 /// Everything that a settings file may say; the default is that of no file.
@@ -226,18 +226,8 @@ pub fn version_digest(wasm: &[u8], settings: &Settings) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected text such as \"64 MiB\" or a number of bytes")]
-enum Size {
-    Bytes(u64),
-    Text(String),
-}
-
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    match Size::deserialize(deserializer)? {
-        Size::Bytes(bytes) => Ok(bytes),
-        Size::Text(text) => parse_size(&text).map_err(de::Error::custom),
-    }
+    ByteSize::deserialize(deserializer).map(|size| size.0)
 }
 
 fn optional_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {

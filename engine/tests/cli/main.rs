@@ -1,10 +1,12 @@
 //! The program's command line, from the outside: what needs no plug-in.
 //!
 //! - `import.rs`: `import`, with and without a server.
+//! - `values.rs`: numbers, sizes and addresses on the command line.
 //! - here: all the rest, and how tests run the program.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod import;
+mod values;
 
 use std::{
     fs,
