@@ -3,7 +3,7 @@
 use super::{Context, Supervisor};
 use crate::{
     clock,
-    deploy::PurgeError,
+    deploy::{PurgeError, view::ViewState},
     state::{
         StateError,
         catalog::{Station, VersionRecord},
@@ -40,6 +40,7 @@ impl Supervisor {
         for version in self.context.catalog.versions(&self.name)? {
             self.forget(&version)?;
         }
+        self.view.update(|view| *view = ViewState::unknown());
         Ok(())
     }
 }
