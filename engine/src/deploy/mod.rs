@@ -28,7 +28,7 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::sync::watch as channel;
 
 pub use self::folder::plugins_in;
-use self::{registry::Registry, status::PluginStatus, store::Store};
+use self::{registry::Registry, status::PluginStatus, store::Store, watch::Looked};
 use crate::{
     event::Position,
     log::EventLog,
@@ -107,7 +107,7 @@ pub enum PurgeError {
 /// All plug-ins and their versions. Cheap to share.
 pub struct Deployer {
     registry: Arc<Registry>,
-    looked: channel::Receiver<bool>,
+    looked: channel::Receiver<Looked>,
 }
 
 impl Deployer {
@@ -127,7 +127,7 @@ impl Deployer {
             registry.know(name);
         }
         registry.recovered().await;
-        let looked = channel::Sender::new(false);
+        let looked = channel::Sender::new(Looked::default());
         let receiver = looked.subscribe();
         tokio::spawn(watch::watch_folder(settings.plugins, Arc::clone(&registry), names, looked));
         Ok(Self { registry, looked: receiver })
@@ -156,7 +156,13 @@ impl Deployer {
     /// Whether the plug-ins folder has been looked at since the start, so that
     /// what stands there is known.
     pub fn has_looked(&self) -> bool {
-        *self.looked.borrow()
+        self.looked.borrow().through
+    }
+
+    /// Why the plug-ins folder cannot be read now, if it cannot: what is live
+    /// goes on, but nothing new is deployed.
+    pub fn folder_trouble(&self) -> Option<String> {
+        self.looked.borrow().trouble.clone()
     }
 
     /// Deletes all state and code of a retired plug-in. Its deployments stay on
