@@ -99,3 +99,29 @@ fn a_plug_ins_folder_that_goes_away_is_told_once_and_watched_again_when_it_is_ba
     assert_eq!(log.matches("the plug-ins folder cannot be read").count(), 1, "{log}");
     assert_eq!(log.matches("the plug-ins folder can be read again").count(), 1, "{log}");
 }
+
+/// The files in the folder of compiled components.
+fn compiled(server: &Server) -> Vec<String> {
+    let files = fs::read_dir(server.data().join("cache/components")).into_iter().flatten();
+    files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn compiled_code_goes_when_nothing_can_use_it() {
+    let mut server = filled(10);
+    server.drop_in(METER);
+    server.until_live(METER);
+    let before = compiled(&server);
+    assert_eq!(before.len(), 1);
+    server.kill();
+    // Of another version of the program.
+    let foreign = server.data().join("cache/components/abc-0123456789abcdef.cwasm");
+    fs::write(&foreign, "x").unwrap();
+    server.restart();
+    server.until_live(METER);
+    assert_eq!(compiled(&server), before);
+    fs::remove_file(server.plugin_file(METER)).unwrap();
+    server.until_health(METER, "retired");
+    server.run(&["purge", METER]).ok();
+    assert!(compiled(&server).is_empty(), "{:?}", compiled(&server));
+}

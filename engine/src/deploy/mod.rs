@@ -127,6 +127,7 @@ impl Deployer {
             registry.know(name);
         }
         registry.recovered().await;
+        registry.context().host.forget_unused_code();
         let looked = channel::Sender::new(Looked::default());
         let receiver = looked.subscribe();
         tokio::spawn(watch::watch_folder(settings.plugins, Arc::clone(&registry), names, looked));

@@ -22,12 +22,13 @@ impl Supervisor {
     }
 
     pub(super) fn forget(&self, version: &VersionRecord) -> Result<(), StateError> {
-        let Context { catalog, store, .. } = &*self.context;
+        let Context { catalog, store, host, .. } = &*self.context;
         catalog.forget(&self.name, &version.digest, clock::now())?;
         store.drop_state(&self.name, &version.digest);
         let in_use = catalog.all_versions()?.iter().any(|other| other.component == version.component);
         if !in_use {
             store.drop_component(&version.component);
+            host.forget_code(&version.component);
         }
         Ok(())
     }
