@@ -26,7 +26,7 @@ use super::{
 use crate::{
     deploy,
     engine::{Engine, EngineSettings},
-    http,
+    http::{self, Access},
     plugin::ByteSize,
 };
 
@@ -44,8 +44,8 @@ pub struct Args {
     /// The address to listen on, HOST:PORT or a port alone; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, env = "PROJECTIONIST_LISTEN", value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Listen on an address that other machines can reach, although everyone who reaches it can read all
-    /// state and append events
+    /// Listen on an address that other machines can reach, and answer by whatever name a request asks,
+    /// although everyone who reaches it can read all state and append events
     #[arg(long, env = "PROJECTIONIST_ALLOW_UNPROTECTED_NETWORK")]
     allow_unprotected_network: bool,
     /// How many replays may run at the same time [default: one a processor]
@@ -93,7 +93,8 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let url = format!("http://{}", reachable(address));
     claim.announce(&url)?;
     greet(&url, &data, &plugins, &engine, &mut context.output)?;
-    let served = http::serve(listener, http::router(Arc::clone(&engine)), signal.received()).await;
+    let access = if exposed { Access::Anybody } else { Access::Loopback };
+    let served = http::serve(listener, http::router(Arc::clone(&engine), access), signal.received()).await;
     engine.close().await;
     // The log ends its writer; only then may another process take the folder.
     drop(engine);

@@ -51,6 +51,8 @@ kinds! {
     InvalidEvent "invalid-event" BAD_REQUEST "An event is not a valid CloudEvent.";
     InvalidParameter "invalid-parameter" BAD_REQUEST "A parameter's value does not fit.";
     UnknownParameter "unknown-parameter" BAD_REQUEST "A query parameter has a name that this resource does not know.";
+    ForeignHost "foreign-host" FORBIDDEN "The request names a host that is not this machine.";
+    ForeignOrigin "foreign-origin" FORBIDDEN "The request comes from a page of another site.";
     NotFound "not-found" NOT_FOUND "There is nothing at this address.";
     NoSuchEvent "no-such-event" NOT_FOUND "The log has no event at this position.";
     NoSuchProjection "no-such-projection" NOT_FOUND "There is no projection of this name.";

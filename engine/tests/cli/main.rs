@@ -1,11 +1,13 @@
 //! The program's command line, from the outside: what needs no plug-in.
 //!
+//! - `access.rs`: who may ask a server.
 //! - `import.rs`: `import`, with and without a server.
 //! - `files.rs`: files and folders that are not as they should be.
 //! - `values.rs`: numbers, sizes and addresses on the command line.
 //! - here: all the rest, and how tests run the program.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod access;
 mod files;
 mod import;
 mod values;
