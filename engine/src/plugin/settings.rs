@@ -321,6 +321,8 @@ mod tests {
         let plain = digest(&Settings::default());
         assert_eq!(plain, digest(&parse("[limits]\ncpu = \"1s\"\n[policies]\nkeep = 3")));
         assert_ne!(plain, digest(&parse("[values]\na = 1")));
+        let (one, other) = ("[values]\na = 1\nb = 2", "[values]\nb = 2\na = 1");
+        assert_eq!(digest(&parse(one)), digest(&parse(other)), "in whatever order");
         assert_ne!(plain, digest(&parse("[policies]\non-failure = \"halt\"")));
         assert_ne!(plain, version_digest(b"Component", &Settings::default()));
         assert_ne!(

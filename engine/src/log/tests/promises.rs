@@ -67,6 +67,15 @@ fn the_same_event_in_other_words_is_known() {
 }
 
 #[test]
+fn the_order_of_keys_makes_no_other_event() {
+    let log = MemoryLog::default();
+    let with = |data: &'static str| Envelope { data: data.into(), ..event(1, "t", "s") };
+    append(&log, batch([with(r#"{"a":1,"b":{"c":2,"d":3}}"#)])).unwrap();
+    let again = append(&log, batch([with(r#"{"b":{"d":3,"c":2},"a":1}"#)])).unwrap();
+    assert_eq!((again.known, log.head()), (1, 1));
+}
+
+#[test]
 fn a_retry_of_a_conditional_append_succeeds() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(&folder);
