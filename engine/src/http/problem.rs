@@ -88,14 +88,21 @@ pub(crate) struct Problem {
     kind: Kind,
     status: StatusCode,
     detail: String,
-    fields: Map<String, Value>,
+    /// Boxed, for most answers are no problem and should not carry the room for one.
+    fields: Box<Map<String, Value>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     /// A problem of a kind; `detail` says what happened and what to do.
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, status: kind.status(), detail: detail.into(), fields: Map::new(), headers: Vec::new() }
+        Self {
+            kind,
+            status: kind.status(),
+            detail: detail.into(),
+            fields: Box::default(),
+            headers: Vec::new(),
+        }
     }
 
     /// Adds a field for machines.
@@ -140,7 +147,7 @@ impl Problem {
         document.insert("title".into(), self.kind.title().into());
         document.insert("status".into(), self.status.as_u16().into());
         document.insert("detail".into(), self.detail.clone().into());
-        document.extend(self.fields.clone());
+        document.extend((*self.fields).clone());
         document.into()
     }
 }
