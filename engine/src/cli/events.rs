@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{
     Context,
     exit::{Exit, Failure},
-    support::{client::Place, log::Log, output::Output, table::Table, text},
+    support::{client::Place, log::Log, output::Output, table::Table, text, values::at_least_one},
 };
 use crate::{event::Position, log::Selection};
 
@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, short, conflicts_with_all = ["reverse", "to"])]
     follow: bool,
     /// Show at most so many [default: 20, no limit with --follow or --json]
-    #[arg(long, short = 'n')]
+    #[arg(long, short = 'n', value_parser = at_least_one)]
     limit: Option<usize>,
     /// Newest first
     #[arg(long)]

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -13,6 +13,7 @@ use serde_json::json;
 use super::{
     Context,
     events::Filter,
+    exit::{Exit, Failure},
     support::{
         client::Place,
         log::Log,
@@ -54,7 +55,10 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
         writer.line(line).with_context(|| format!("{} cannot be written", args.file.display()))
     })
     .await?;
-    writer.finish()?.keep(&args.file)?;
+    writer
+        .finish()
+        .with_context(|| format!("{} cannot be written", args.file.display()))?
+        .keep(&args.file)?;
     let elapsed = started.elapsed();
     let told = format!("{} written in {}", text::count(events, "event"), text::duration(elapsed));
     match (to_stdout, context.output.is_json()) {
@@ -72,7 +76,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
 /// Where the bytes go. A file gets its name only when it is whole.
 enum Sink<'a> {
     Stdout(&'a mut Output),
-    File(BufWriter<tempfile::NamedTempFile>),
+    File(BufWriter<File>, tempfile::TempPath),
     /// A device or a pipe, which cannot be replaced.
     Special(BufWriter<File>),
 }
@@ -88,19 +92,28 @@ impl<'a> Sink<'a> {
             return Ok(Self::Special(BufWriter::new(file)));
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file =
-            tempfile::Builder::new().prefix(".exporting-").tempfile_in(folder).with_context(context)?;
-        Ok(Self::File(BufWriter::with_capacity(1 << 20, file)))
+        if !folder.is_dir() {
+            let (path, folder) = (path.display(), folder.display());
+            let failure =
+                Failure::new(Exit::Failed, format!("{path} cannot be written: there is no folder {folder}"));
+            return Err(failure.hint("make the folder first, or name another").into());
+        }
+        let file = tempfile::Builder::new().prefix(".exporting-").tempfile_in(folder);
+        // Its own message would name the temporary file, which nobody has asked for; so would those of writes to it.
+        let (file, temporary) =
+            file.map_err(|error| io::Error::from(error.kind())).with_context(context)?.into_parts();
+        Ok(Self::File(BufWriter::with_capacity(1 << 20, file), temporary))
     }
 
     fn keep(self, path: &Path) -> Result<()> {
+        let context = || format!("{} cannot be written", path.display());
         match self {
             Self::Stdout(output) => output.flush()?,
-            Self::Special(mut file) => file.flush()?,
-            Self::File(file) => {
-                let file = file.into_inner().map_err(|error| error.into_error())?;
-                super::support::output::readable_by_all(file.as_file())?;
-                file.persist(path).with_context(|| format!("{} cannot be written", path.display()))?;
+            Self::Special(mut file) => file.flush().with_context(context)?,
+            Self::File(file, temporary) => {
+                let file = file.into_inner().map_err(io::IntoInnerError::into_error).with_context(context)?;
+                super::support::output::readable_by_all(&file).with_context(context)?;
+                temporary.persist(path).map_err(|error| error.error).with_context(context)?;
             }
         }
         Ok(())
@@ -108,18 +121,18 @@ impl<'a> Sink<'a> {
 }
 
 impl Write for Sink<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stdout(output) => output.bytes(bytes).map(|()| bytes.len()),
-            Self::File(file) => file.write(bytes),
+            Self::File(file, _) => file.write(bytes),
             Self::Special(file) => file.write(bytes),
         }
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Stdout(output) => output.flush(),
-            Self::File(file) => file.flush(),
+            Self::File(file, _) => file.flush(),
             Self::Special(file) => file.flush(),
         }
     }
@@ -138,7 +151,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    fn line(&mut self, line: &[u8]) -> std::io::Result<()> {
+    fn line(&mut self, line: &[u8]) -> io::Result<()> {
         let stream: &mut dyn Write = match self {
             Self::Plain(stream) => stream,
             Self::Gzip(stream) => stream,
@@ -147,7 +160,7 @@ impl<W: Write> Writer<W> {
         stream.write_all(b"\n")
     }
 
-    fn finish(self) -> std::io::Result<W> {
+    fn finish(self) -> io::Result<W> {
         match self {
             Self::Plain(stream) => Ok(stream),
             Self::Gzip(stream) => stream.finish(),

@@ -13,6 +13,7 @@ use super::{
         json_table,
         output::note,
         text,
+        values::at_least_one,
     },
 };
 use crate::event::Position;
@@ -45,7 +46,7 @@ pub struct Args {
     #[arg(long)]
     reverse: bool,
     /// Show at most so many rows [default: 50, no limit with --json]
-    #[arg(long, short = 'n', conflicts_with = "key")]
+    #[arg(long, short = 'n', conflicts_with = "key", value_parser = at_least_one)]
     limit: Option<usize>,
     /// Go by this index of the table instead of by its key
     #[arg(long)]

@@ -8,12 +8,14 @@ use serde::Serialize;
 use super::{
     Context,
     support::{
+        append::{Appender, Outcome},
         client::Place,
         log::Log,
         ndjson::{BATCH_EVENTS, Batches, Input, Options},
         output::{Output, note},
         progress::Progress,
         text,
+        values::at_least_one,
     },
 };
 use crate::{clock, event::Position};
@@ -34,8 +36,8 @@ pub struct Args {
     /// Leave out lines that are no event, instead of ending there
     #[arg(long)]
     skip_invalid: bool,
-    /// How many events to append at once
-    #[arg(long, value_name = "EVENTS", default_value_t = BATCH_EVENTS)]
+    /// How many events to append at once; fewer where the log takes fewer
+    #[arg(long, value_name = "EVENTS", default_value_t = BATCH_EVENTS, value_parser = at_least_one)]
     batch: usize,
     #[command(flatten)]
     place: Place,
@@ -58,7 +60,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let options = Options {
         skip_invalid: args.skip_invalid,
         keep_text: log.takes_text(),
-        batch_events: Some(args.batch.min(log.most_batch_events())),
+        batch_events: Some(args.batch),
         limit: None,
     };
     let started = clock::instant();
@@ -79,6 +81,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
 
 async fn import(log: &Log, mut batches: Batches, summary: &mut Summary) -> Result<()> {
     let progress = Progress::over_bytes(batches.total_bytes());
+    let mut appender = Appender::new(log);
     while let Some(batch) = batches.next().await {
         let batch = batch?;
         for skipped in &batch.skipped {
@@ -90,11 +93,12 @@ async fn import(log: &Log, mut batches: Batches, summary: &mut Summary) -> Resul
         if batch.events.is_empty() {
             continue;
         }
-        let events = batch.events.len() as u64;
-        let outcome = log.append(batch).await?;
-        summary.read += events;
-        summary.known += outcome.known;
-        summary.new += events - outcome.known;
+        let told = |events, outcome: Outcome| {
+            summary.read += events;
+            summary.known += outcome.known;
+            summary.new += events - outcome.known;
+        };
+        appender.append(batch, told).await?;
         progress.at(batches.bytes_read(), summary.read);
     }
     Ok(())

@@ -19,6 +19,7 @@ use super::{
         output::{Output, note},
         progress::Progress,
         text,
+        values::at_least_one,
     },
 };
 use crate::{
@@ -58,7 +59,7 @@ pub struct Args {
     #[arg(long, num_args = 1.., value_names = ["NAME", "PARAMETER=VALUE"])]
     query: Option<Vec<String>>,
     /// Print at most so many rows [default: 20, no limit with --json]
-    #[arg(long, short = 'n')]
+    #[arg(long, short = 'n', value_parser = at_least_one)]
     limit: Option<usize>,
     /// Fold only so many events
     #[arg(long, value_name = "NUMBER")]

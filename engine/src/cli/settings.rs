@@ -16,7 +16,7 @@ use super::{
     exit::{Exit, Failure},
     logging::Format,
 };
-use crate::log::LogSettings;
+use crate::{log::LogSettings, plugin::ByteSize};
 
 /// The settings file that is read if it is there.
 pub const FILE: &str = "projectionist.toml";
@@ -46,14 +46,14 @@ pub struct Settings {
     pub allow_unprotected_network: Option<bool>,
     /// How many replays may run at the same time.
     pub replay_threads: Option<usize>,
-    /// The largest event that is taken, in bytes.
-    pub max_event_bytes: Option<usize>,
+    /// The largest event that is taken.
+    pub max_event_bytes: Option<ByteSize>,
     /// How many events may be appended at once.
     pub max_batch_events: Option<usize>,
     /// How many bytes of events may be appended at once.
-    pub max_batch_bytes: Option<usize>,
+    pub max_batch_bytes: Option<ByteSize>,
     /// How many bytes of stack a plug-in may use.
-    pub guest_stack_bytes: Option<usize>,
+    pub guest_stack_bytes: Option<ByteSize>,
     /// What to log.
     pub log: Option<String>,
     /// How to log.
@@ -110,9 +110,9 @@ impl Settings {
     pub fn log_settings(&self) -> LogSettings {
         let defaults = LogSettings::default();
         LogSettings {
-            max_event_bytes: self.max_event_bytes.unwrap_or(defaults.max_event_bytes),
+            max_event_bytes: self.max_event_bytes.map_or(defaults.max_event_bytes, ByteSize::in_memory),
             max_batch_events: self.max_batch_events.unwrap_or(defaults.max_batch_events),
-            max_batch_bytes: self.max_batch_bytes.unwrap_or(defaults.max_batch_bytes),
+            max_batch_bytes: self.max_batch_bytes.map_or(defaults.max_batch_bytes, ByteSize::in_memory),
             ..defaults
         }
     }

@@ -47,7 +47,14 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     }
     match args.name {
         Some(_) => detail(&serde_json::from_value(document)?, output),
-        None => overview(&client, list(document)?, output).await,
+        None => {
+            let trouble = document["plugins-folder"].as_str().map(str::to_owned);
+            overview(&client, list(document)?, output).await?;
+            if let Some(trouble) = trouble {
+                output.line(format!("\n{}", text::printable(&trouble)))?;
+            }
+            Ok(())
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) enum Stage {
 pub(super) struct Replaying {
     pub(super) run: Run,
     progress: watch::Receiver<Progress>,
+    /// What earlier processes had done of it.
+    before: Replay,
     begun: Instant,
 }
 
@@ -56,8 +58,9 @@ impl Candidate {
 }
 
 impl Replaying {
-    pub(super) fn new(run: Run) -> Self {
-        Self { progress: run.version().progress(), run, begun: clock::instant() }
+    /// `before`: what earlier processes had done of it.
+    pub(super) fn new(run: Run, before: Replay) -> Self {
+        Self { progress: run.version().progress(), run, before, begun: clock::instant() }
     }
 
     /// Waits until it has been at the head and is at `position` at least, or
@@ -75,9 +78,12 @@ impl Replaying {
         }
     }
 
-    /// What the replay took so far.
+    /// What the replay took so far, in all processes that had a part in it.
     pub(super) fn replay(&self) -> Replay {
         let micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Replay { micros, events: self.run.version().folded() }
+        Replay {
+            micros: self.before.micros.saturating_add(micros),
+            events: self.before.events + self.run.version().folded(),
+        }
     }
 }

@@ -162,6 +162,18 @@ impl Folder {
     }
 }
 
+/// The names of the plug-ins that stand in a folder now, in order; none if it
+/// cannot be read.
+pub fn plugins_in(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut names: Vec<String> = files
+        .filter(|path| stamp(path).is_ok())
+        .filter_map(|path| plugin_name(&path).map(str::to_owned))
+        .collect();
+    names.sort();
+    names
+}
+
 /// The name of the plug-in in a file, if it is one.
 fn plugin_name(path: &Path) -> Option<&str> {
     let name = path.file_stem()?.to_str()?;

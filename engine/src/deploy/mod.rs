@@ -27,7 +27,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::watch as channel;
 
-use self::{registry::Registry, status::PluginStatus, store::Store};
+pub use self::folder::plugins_in;
+use self::{registry::Registry, status::PluginStatus, store::Store, watch::Looked};
 use crate::{
     event::Position,
     log::EventLog,
@@ -106,7 +107,7 @@ pub enum PurgeError {
 /// All plug-ins and their versions. Cheap to share.
 pub struct Deployer {
     registry: Arc<Registry>,
-    looked: channel::Receiver<bool>,
+    looked: channel::Receiver<Looked>,
 }
 
 impl Deployer {
@@ -126,7 +127,8 @@ impl Deployer {
             registry.know(name);
         }
         registry.recovered().await;
-        let looked = channel::Sender::new(false);
+        registry.context().host.forget_unused_code();
+        let looked = channel::Sender::new(Looked::default());
         let receiver = looked.subscribe();
         tokio::spawn(watch::watch_folder(settings.plugins, Arc::clone(&registry), names, looked));
         Ok(Self { registry, looked: receiver })
@@ -155,7 +157,13 @@ impl Deployer {
     /// Whether the plug-ins folder has been looked at since the start, so that
     /// what stands there is known.
     pub fn has_looked(&self) -> bool {
-        *self.looked.borrow()
+        self.looked.borrow().through
+    }
+
+    /// Why the plug-ins folder cannot be read now, if it cannot: what is live
+    /// goes on, but nothing new is deployed.
+    pub fn folder_trouble(&self) -> Option<String> {
+        self.looked.borrow().trouble.clone()
     }
 
     /// Deletes all state and code of a retired plug-in. Its deployments stay on

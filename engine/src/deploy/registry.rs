@@ -51,12 +51,16 @@ impl Registry {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// All names of which there is something.
     pub(super) fn names(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
+        let names = self.lock();
+        let known = names.iter().filter(|(_, entry)| !entry.view.is_unknown());
+        known.map(|(name, _)| name.clone()).collect()
     }
 
     pub(super) fn view(&self, name: &str) -> Option<Arc<View>> {
-        self.lock().get(name).map(|entry| Arc::clone(&entry.view))
+        let view = self.lock().get(name).map(|entry| Arc::clone(&entry.view))?;
+        (!view.is_unknown()).then_some(view)
     }
 
     /// Starts the supervisor of a name, if it does not run yet.
@@ -70,7 +74,7 @@ impl Registry {
             return;
         }
         self.entry(name, |entry| {
-            // It ends only after a purge or at the close.
+            // It ends only at the close.
             let _ = entry.mailbox.send(message);
         });
     }
@@ -89,8 +93,8 @@ impl Registry {
 
     /// Waits until all supervisors have started what was live.
     pub(super) async fn recovered(&self) {
-        let waits: Vec<_> = self
-            .names()
+        let names: Vec<_> = self.lock().keys().cloned().collect();
+        let waits: Vec<_> = names
             .iter()
             .map(|name| {
                 let (done, wait) = oneshot::channel();
@@ -104,14 +108,17 @@ impl Registry {
         }
     }
 
+    /// Has a name's supervisor forget all of it. The supervisor stays: its file
+    /// may be put back at this very moment, and that message must not be lost.
     pub(super) async fn purge(&self, name: &str) -> Result<(), PurgeError> {
         let unknown = || PurgeError::Unknown { name: name.to_owned() };
         let (reply, answer) = oneshot::channel();
-        let mailbox = self.lock().get(name).map(|entry| entry.mailbox.clone()).ok_or_else(unknown)?;
-        mailbox.send(Message::Purge(reply)).map_err(|_| unknown())?;
-        answer.await.map_err(|_| unknown())??;
-        self.lock().remove(name);
-        Ok(())
+        {
+            let names = self.lock();
+            let entry = names.get(name).filter(|entry| !entry.view.is_unknown()).ok_or_else(unknown)?;
+            entry.mailbox.send(Message::Purge(reply)).map_err(|_| unknown())?;
+        }
+        answer.await.map_err(|_| unknown())?
     }
 
     pub(super) async fn close(&self) {
@@ -124,5 +131,79 @@ impl Registry {
             // A supervisor that panicked has said so already.
             let _ = entry.task.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::view::ViewState, *};
+    use crate::{
+        deploy::{folder::Sighting, store::Store},
+        log::MemoryLog,
+        plugin::{Host, HostSettings},
+        projection::Scheduler,
+        state::catalog::Catalog,
+    };
+
+    fn registry(data: &std::path::Path) -> Arc<Registry> {
+        Registry::new(Context {
+            host: Host::new(HostSettings::default()).unwrap(),
+            scheduler: Scheduler::new(1).unwrap(),
+            log: Arc::new(MemoryLog::default()),
+            catalog: Catalog::in_memory().unwrap(),
+            store: Store::new(data, 1 << 20),
+        })
+    }
+
+    /// A file that soon fails, which is as good as any for being noticed.
+    fn found() -> Message {
+        let (name, path) = ("a".to_owned(), "plugins/a.wasm".into());
+        Message::Found(Sighting { name, path, wasm: b"no component".to_vec(), settings: String::new() })
+    }
+
+    async fn until(registry: &Registry, what: &str, is: impl Fn(&ViewState) -> bool) {
+        let until = async {
+            while !registry.view("a").is_some_and(|view| is(&view.get())) {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        };
+        let patience = std::time::Duration::from_secs(60);
+        tokio::time::timeout(patience, until).await.unwrap_or_else(|_| panic!("waited in vain until {what}"));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_put_back_during_a_purge_is_deployed() {
+        let data = tempfile::tempdir().unwrap();
+        let registry = registry(data.path());
+        registry.tell("a", found());
+        registry.tell("a", Message::Gone);
+        until(&registry, "it is retired", |view| view.retired).await;
+        // Both are on their way before the supervisor looks at either.
+        let (purged, ()) = tokio::join!(registry.purge("a"), async { registry.tell("a", found()) });
+        purged.unwrap();
+        until(&registry, "the file is noticed", |view| view.failed.is_some()).await;
+        assert_eq!(registry.context().catalog.versions("a").unwrap().len(), 1);
+        registry.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_has_been_purged_is_unknown_until_its_file_is_back() {
+        let data = tempfile::tempdir().unwrap();
+        let registry = registry(data.path());
+        registry.tell("a", found());
+        until(&registry, "it has failed", |view| view.failed.is_some()).await;
+        assert!(matches!(registry.purge("a").await, Err(PurgeError::InUse { .. })));
+        registry.tell("a", Message::Gone);
+        until(&registry, "it is retired", |view| view.retired).await;
+        registry.purge("a").await.unwrap();
+        assert!(registry.view("a").is_none() && registry.names().is_empty());
+        assert!(matches!(registry.purge("a").await, Err(PurgeError::Unknown { .. })));
+        // A file that came and went before anybody could read it has left nothing to remember.
+        registry.tell("a", Message::Gone);
+        registry.recovered().await;
+        assert!(registry.names().is_empty());
+        registry.tell("a", found());
+        until(&registry, "it has failed again", |view| view.failed.is_some()).await;
+        registry.close().await;
     }
 }

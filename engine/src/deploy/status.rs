@@ -159,7 +159,8 @@ pub struct DeploymentStatus {
     /// When it ended.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub ended: Option<Timestamp>,
-    /// How long the replay took, in microseconds.
+    /// How long the replay took, in microseconds; over a restart, with the pause
+    /// that it made.
     pub replay_micros: Option<u64>,
     /// How many events the replay folded.
     pub events: Option<u64>,

@@ -6,6 +6,7 @@
 //! readers see), then what is left to clear away.
 
 mod forget;
+mod live;
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use super::{
     candidate::{Candidate, News, Replaying, Stage},
     folder::Sighting,
     store::Store,
-    view::{CandidateView, FailedView, View},
+    view::{CandidateView, FailedView, View, ViewState},
 };
 use crate::{
     clock,
@@ -98,7 +99,10 @@ impl Supervisor {
                     Some(Message::Gone) => self.gone().await,
                     Some(Message::Unreadable(reason)) => {
                         tracing::error!(plugin = self.name, reason);
-                        self.view.update(|view| view.unreadable = Some(reason));
+                        self.view.update(|view| {
+                            view.unreadable = Some(reason);
+                            view.unknown = false;
+                        });
                         Ok(())
                     }
                     Some(Message::Recovered(reply)) => {
@@ -106,12 +110,8 @@ impl Supervisor {
                         Ok(())
                     }
                     Some(Message::Purge(reply)) => {
-                        let result = self.purge().await;
-                        let purged = result.is_ok();
-                        let _ = reply.send(result);
-                        if purged {
-                            return;
-                        }
+                        // Whoever asked may have gone away.
+                        let _ = reply.send(self.purge().await);
                         Ok(())
                     }
                 },
@@ -129,53 +129,8 @@ impl Supervisor {
         self.view.update(|view| view.failed = Some(FailedView { reason, output: None }));
     }
 
-    /// Starts what was live when the process last ended.
-    async fn recover(&mut self) -> Result<(), StateError> {
-        let versions = self.context.catalog.versions(&self.name)?;
-        if let Some(last) = versions.iter().rfind(|version| version.station == Station::Failed) {
-            self.show_failed(last.reason.as_deref().unwrap_or_default(), None);
-        }
-        let retired = versions.iter().any(|version| version.station == Station::Retired);
-        let Some(record) = versions.into_iter().find(|version| version.station == Station::Live) else {
-            self.view.update(|view| view.retired = retired);
-            return Ok(());
-        };
-        match self.restore(&record).await {
-            Ok(version) => self.serve(version),
-            Err(Trouble::Host(error)) => return Err(error),
-            Err(Trouble::Version(reason)) => {
-                tracing::error!(
-                    plugin = self.name,
-                    version = record.digest,
-                    reason,
-                    "the live version does not start"
-                );
-                self.show_failed(&reason, None);
-            }
-        }
-        Ok(())
-    }
-
-    /// Code and state of a version that ran before.
-    async fn restore(&self, record: &VersionRecord) -> Result<Arc<Version>, Trouble> {
-        let version = |error: &dyn std::fmt::Display| Trouble::Version(error.to_string());
-        let wasm = self.context.store.component(&record.component).map_err(|error| {
-            Trouble::Version(format!("its component {} is not in the data folder: {error}", record.component))
-        })?;
-        let settings = Settings::parse(&record.settings).map_err(|error| version(&error))?;
-        let plugin = self.context.host.load(&self.name, &wasm, &settings).await;
-        let plugin = plugin.map_err(|error| version(&error))?;
-        let state = self.context.store.open_state(&record.digest, &plugin)?;
-        Ok(Arc::new(Version::new(&self.name, &record.digest, plugin, Arc::new(state))))
-    }
-
     fn start(&self, version: Arc<Version>, serves: bool) -> Run {
         projection::start(&self.context.scheduler, version, Arc::clone(&self.context.log), serves)
-    }
-
-    fn serve(&mut self, version: Arc<Version>) {
-        self.live = Some(self.start(Arc::clone(&version), true));
-        self.view.update(|view| view.live = Some(version));
     }
 
     /// The files have changed, or are seen for the first time.
@@ -183,6 +138,7 @@ impl Supervisor {
         self.view.update(|view| {
             view.unreadable = None;
             view.retired = false;
+            view.unknown = false;
         });
         let settings = Settings::parse(&sighting.settings);
         let digest = match &settings {
@@ -258,39 +214,6 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Limits or policies of the live version have changed, its result cannot.
-    async fn reconfigure(&mut self, digest: &str, settings: &str) -> Result<(), StateError> {
-        let Some(record) = self.context.catalog.version(&self.name, digest)? else { return Ok(()) };
-        if record.settings == settings {
-            return Ok(());
-        }
-        tracing::info!(plugin = self.name, version = digest, "new limits or policies for the live version");
-        let parsed = Settings::parse(settings).unwrap_or_default();
-        let loaded = match self.context.store.component(&record.component) {
-            Ok(wasm) => {
-                self.context.host.load(&self.name, &wasm, &parsed).await.map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        match loaded {
-            Ok(plugin) => {
-                self.context.catalog.set_settings(&self.name, digest, settings)?;
-                let Some(old) = self.live.take() else { return Ok(()) };
-                let state = Arc::clone(old.version().state());
-                old.stop().await;
-                self.serve(Arc::new(Version::new(&self.name, digest, plugin, state)));
-            }
-            Err(reason) => {
-                tracing::error!(
-                    plugin = self.name,
-                    reason,
-                    "the new settings do not work; the old ones stay"
-                );
-            }
-        }
-        Ok(())
-    }
-
     async fn act_on(&mut self, news: News) -> Result<(), StateError> {
         let Some(Candidate { digest, settings, stage }) = self.candidate.take() else { return Ok(()) };
         match (news, stage) {
@@ -324,8 +247,13 @@ impl Supervisor {
             }
             error => Err(error),
         });
-        let state = match state {
-            Ok(state) => Arc::new(state),
+        let begun = state.and_then(|state| {
+            let events = state.checkpoint().events;
+            let before = self.context.catalog.begin_replay(&self.name, &digest, events, clock::now())?;
+            Ok((Arc::new(state), before))
+        });
+        let (state, before) = match begun {
+            Ok(begun) => begun,
             Err(error) => {
                 self.give_up_for_now(&error.to_string(), None);
                 return Ok(());
@@ -336,7 +264,7 @@ impl Supervisor {
         self.view.update(|view| {
             view.candidate = Some(CandidateView::Replaying(version));
         });
-        let stage = Stage::Replaying(Replaying::new(run));
+        let stage = Stage::Replaying(Replaying::new(run, before));
         self.candidate = Some(Candidate { digest, settings, stage });
         Ok(())
     }
@@ -445,6 +373,10 @@ impl Supervisor {
         let any = self.context.catalog.retire(&self.name, clock::now())?;
         if any {
             tracing::info!(plugin = self.name, "retired, since its file is gone");
+        } else if self.context.catalog.versions(&self.name)?.is_empty() {
+            // It went before anything was made of it.
+            self.view.update(|view| *view = ViewState::unknown());
+            return Ok(());
         }
         self.view.update(|view| {
             view.live = None;

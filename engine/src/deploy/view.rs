@@ -22,6 +22,15 @@ pub(super) struct ViewState {
     pub(super) retired: bool,
     /// The file is there but cannot be read.
     pub(super) unreadable: Option<String>,
+    /// Neither a file nor a record is there: to readers it never existed.
+    pub(super) unknown: bool,
+}
+
+impl ViewState {
+    /// Of a name of which there is nothing.
+    pub(super) fn unknown() -> Self {
+        Self { unknown: true, ..Self::default() }
+    }
 }
 
 /// A candidate.
@@ -54,6 +63,10 @@ pub(super) struct FailedView {
 impl View {
     pub(super) fn get(&self) -> ViewState {
         self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn is_unknown(&self) -> bool {
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).unknown
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut ViewState)) {

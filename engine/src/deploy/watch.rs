@@ -1,6 +1,11 @@
 //! Watches the plug-ins folder and tells the supervisors what changed.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use notify::{
     Event, EventKind, RecursiveMode, Watcher,
@@ -21,49 +26,95 @@ const MOVING: Duration = Duration::from_millis(50);
 /// symlink's target lies elsewhere, and network file systems tell nothing.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Looks at the folder until the registry closes. Sets `looked` after the
-/// first look at which nothing was moving.
+/// What is known of the folder itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Looked {
+    /// It has been looked through since the start, and nothing was moving.
+    pub(super) through: bool,
+    /// Why it cannot be read now, and what to do.
+    pub(super) trouble: Option<String>,
+}
+
+/// Looks at the folder until the registry closes, and tells in `looked` how
+/// that goes.
 pub(super) async fn watch_folder(
     path: PathBuf,
     registry: Arc<Registry>,
     known_names: Vec<String>,
-    looked: watch::Sender<bool>,
+    looked: watch::Sender<Looked>,
 ) {
     let (changed, mut changes) = mpsc::channel(1);
-    // Kept until the end of this function: dropping it ends the notifications.
-    let watcher = notify::recommended_watcher(move |event| {
-        if is_change(&event) {
-            // Full: a look is due anyway.
-            let _ = changed.try_send(());
-        }
-    })
-    .and_then(|mut watcher| watcher.watch(&path, RecursiveMode::NonRecursive).map(|()| watcher));
-    if let Err(error) = &watcher {
-        tracing::warn!(%error, "the plug-ins folder cannot be watched; it is looked at every two seconds instead");
-    }
+    // Kept for as long as it is needed: dropping it ends the notifications.
+    let mut watcher = notifications(&path, &changed);
     let mut folder = Folder::new(path.clone());
     folder.expect(known_names, clock::instant());
     let mut closed = registry.closed();
     loop {
         let (back, result) = look(folder).await;
         folder = back;
+        let mut now = looked.borrow().clone();
         let moving = match result {
             Ok((news, moving)) => {
                 news.into_iter().for_each(|change| tell(&registry, change));
-                looked.send_if_modified(|looked| !std::mem::replace(looked, *looked || !moving) && !moving);
+                now.through |= !moving;
+                if now.trouble.take().is_some() {
+                    tracing::info!(folder = %path.display(), "the plug-ins folder can be read again");
+                    // It may be another folder of the same name.
+                    drop(watcher.take());
+                    watcher = notifications(&path, &changed);
+                }
                 moving
             }
             Err(error) => {
-                tracing::error!(folder = %path.display(), %error, "the plug-ins folder cannot be read");
+                let reason = trouble(&path, &error);
+                // Once, not at every look.
+                if now.trouble.is_none() {
+                    tracing::error!("{reason}");
+                }
+                now.trouble = Some(reason);
                 false
             }
         };
+        looked.send_if_modified(|looked| {
+            *looked != now && {
+                *looked = now;
+                true
+            }
+        });
         tokio::select! {
             _ = closed.wait_for(|closed| *closed) => return,
             Some(()) = changes.recv(), if !moving => {}
             () = tokio::time::sleep(if moving { MOVING } else { QUIET }) => {}
         }
     }
+}
+
+/// Has the system tell of changes in the folder, if it can.
+fn notifications(path: &Path, changed: &mpsc::Sender<()>) -> Option<impl Watcher + use<>> {
+    let changed = changed.clone();
+    let watcher = notify::recommended_watcher(move |event| {
+        if is_change(&event) {
+            // Full: a look is due anyway.
+            let _ = changed.try_send(());
+        }
+    })
+    .and_then(|mut watcher| watcher.watch(path, RecursiveMode::NonRecursive).map(|()| watcher));
+    watcher
+        .inspect_err(|error| {
+            tracing::warn!(%error, "the plug-ins folder cannot be watched; it is looked at every two seconds instead");
+        })
+        .ok()
+}
+
+fn trouble(path: &Path, error: &std::io::Error) -> String {
+    let what_to_do = match error.kind() {
+        ErrorKind::NotFound => "put it back",
+        _ => "see to it and to its rights",
+    };
+    format!(
+        "the plug-ins folder cannot be read, so no change in it is seen: {}: {error}; {what_to_do}. What is live goes on",
+        path.display()
+    )
 }
 
 /// Our own looks open the folder, which is told as well and must not make for

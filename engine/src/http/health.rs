@@ -45,12 +45,17 @@ pub(crate) struct AliveDocument {
 
 /// Every projection answers.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
 #[schema(as = Ready)]
 pub(crate) struct ReadyDocument {
     /// `ready`.
     status: &'static str,
     /// The projections, by name.
     projections: Vec<ReadinessDocument>,
+    /// Only if the plug-ins folder cannot be read: why. Projections answer and
+    /// fold on, but nothing new is deployed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugins_folder: Option<String>,
 }
 
 /// How a projection is.
@@ -97,23 +102,31 @@ async fn readyz(
     State(deployer): State<Arc<Deployer>>,
     _query: UrlQuery<NoParameters>,
 ) -> Result<Json<ReadyDocument>, Problem> {
+    let plugins_folder = deployer.folder_trouble();
     if !deployer.has_looked() {
-        let detail = "the plug-ins folder has not been looked through since the start; that takes a moment";
+        let detail = not_looked(&deployer);
         return Err(Problem::new(Kind::NotReady, detail).with("projections", Vec::<String>::new()).retry());
     }
     let projections: Vec<ReadinessDocument> = deployer.status()?.into_iter().map(readiness).collect();
     let unready: Vec<&ReadinessDocument> =
         projections.iter().filter(|one| !matches!(one.health, Health::Ok | Health::Retired)).collect();
     if unready.is_empty() {
-        return Ok(Json(ReadyDocument { status: "ready", projections }));
+        return Ok(Json(ReadyDocument { status: "ready", projections, plugins_folder }));
     }
     let says = |one: &&ReadinessDocument| match &one.reason {
         Some(reason) => format!("{}: {reason}", one.name),
         None => one.name.clone(),
     };
-    let detail = unready.iter().map(says).collect::<Vec<_>>().join("; ");
+    let detail = unready.iter().map(says).chain(plugins_folder).collect::<Vec<_>>().join("; ");
     let list = serde_json::to_value(&unready).unwrap_or_default();
     Err(Problem::new(Kind::NotReady, detail).with("projections", list))
+}
+
+/// Why it is not known what is in the plug-ins folder.
+pub(crate) fn not_looked(deployer: &Deployer) -> String {
+    deployer.folder_trouble().unwrap_or_else(|| {
+        "the plug-ins folder has not been looked through since the start; that takes a moment".to_owned()
+    })
 }
 
 fn readiness(status: PluginStatus) -> ReadinessDocument {

@@ -7,6 +7,7 @@
 //! - `health.rs`: `/healthz`, `/readyz`.
 //!
 //! Shared:
+//! - `access.rs`: who may ask a server that listens on this machine only.
 //! - `problem.rs`: errors as problem+json.
 //! - `parameters.rs`, `path.rs`: what stands in the URL, read strictly.
 //! - `accept.rs`, `etag.rs`: content negotiation, conditional requests.
@@ -19,6 +20,7 @@
 //! be without the other.
 
 mod accept;
+mod access;
 mod etag;
 mod events;
 mod health;
@@ -33,6 +35,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use access::Access;
 use axum::{
     Router,
     body::HttpBody,
@@ -59,13 +62,13 @@ const POSITION: HeaderName = HeaderName::from_static("projectionist-position");
 #[derive(Clone, Copy)]
 struct LiveStream;
 
-/// All routes over an engine.
-pub fn router(engine: Arc<Engine>) -> Router {
+/// All routes over an engine, for those who may ask.
+pub fn router(engine: Arc<Engine>, access: Access) -> Router {
     let deployer = Arc::clone(&engine.deployer);
     let routes = over_log(Arc::clone(&engine.log), engine.max_batch_bytes)
         .merge(health::ready_routes(Arc::clone(&deployer)))
         .merge(projections::routes(deployer));
-    finish(routes)
+    finish(routes, access)
 }
 
 /// The routes that need no more than a log.
@@ -77,7 +80,7 @@ fn over_log(log: Arc<dyn EventLog>, body_limit: usize) -> OpenApiRouter {
 }
 
 /// Adds what all routes share.
-fn finish(routes: OpenApiRouter) -> Router {
+fn finish(routes: OpenApiRouter, access: Access) -> Router {
     let (router, mut document) = routes.split_for_parts();
     index::tidy(&mut document);
     let compression = CompressionLayer::new()
@@ -93,6 +96,7 @@ fn finish(routes: OpenApiRouter) -> Router {
     Router::new()
         .fallback_service(router)
         .layer(axum::middleware::from_fn(problem::normalise))
+        .layer(axum::middleware::from_fn_with_state(access, access::check))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(compression)
         .layer(trace)

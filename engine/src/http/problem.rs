@@ -51,6 +51,8 @@ kinds! {
     InvalidEvent "invalid-event" BAD_REQUEST "An event is not a valid CloudEvent.";
     InvalidParameter "invalid-parameter" BAD_REQUEST "A parameter's value does not fit.";
     UnknownParameter "unknown-parameter" BAD_REQUEST "A query parameter has a name that this resource does not know.";
+    ForeignHost "foreign-host" FORBIDDEN "The request names a host that is not this machine.";
+    ForeignOrigin "foreign-origin" FORBIDDEN "The request comes from a page of another site.";
     NotFound "not-found" NOT_FOUND "There is nothing at this address.";
     NoSuchEvent "no-such-event" NOT_FOUND "The log has no event at this position.";
     NoSuchProjection "no-such-projection" NOT_FOUND "There is no projection of this name.";
@@ -86,14 +88,21 @@ pub(crate) struct Problem {
     kind: Kind,
     status: StatusCode,
     detail: String,
-    fields: Map<String, Value>,
+    /// Boxed, for most answers are no problem and should not carry the room for one.
+    fields: Box<Map<String, Value>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     /// A problem of a kind; `detail` says what happened and what to do.
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, status: kind.status(), detail: detail.into(), fields: Map::new(), headers: Vec::new() }
+        Self {
+            kind,
+            status: kind.status(),
+            detail: detail.into(),
+            fields: Box::default(),
+            headers: Vec::new(),
+        }
     }
 
     /// Adds a field for machines.
@@ -138,7 +147,7 @@ impl Problem {
         document.insert("title".into(), self.kind.title().into());
         document.insert("status".into(), self.status.as_u16().into());
         document.insert("detail".into(), self.detail.clone().into());
-        document.extend(self.fields.clone());
+        document.extend((*self.fields).clone());
         document.into()
     }
 }

@@ -10,7 +10,7 @@ use axum::{
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::problem::PROBLEM_JSON;
+use super::{Access, problem::PROBLEM_JSON};
 use crate::log::memory::MemoryLog;
 
 /// An answer, its body whole.
@@ -74,7 +74,7 @@ pub(crate) async fn post(
 
 pub(crate) fn over_memory() -> (Router, Arc<MemoryLog>) {
     let log = Arc::new(MemoryLog::default());
-    (super::finish(super::over_log(log.clone(), 1 << 16)), log)
+    (super::finish(super::over_log(log.clone(), 1 << 16), Access::Loopback), log)
 }
 
 #[tokio::test]
@@ -110,6 +110,7 @@ async fn errors_are_problems_whoever_makes_them() {
     let panicking = super::finish(
         utoipa_axum::router::OpenApiRouter::new()
             .route("/panic", axum::routing::get(|| async { panic!("secret") as () })),
+        Access::Loopback,
     );
     let panicked = get(&panicking, "/panic", &[]).await;
     assert_eq!(panicked.status, StatusCode::INTERNAL_SERVER_ERROR);

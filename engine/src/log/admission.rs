@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::{
     Append, AppendError, Appended, Criterion, InTheWay, LogError,
-    index::{Index, entry, id_key},
+    index::{HashMap, Index, entry, id_key},
     matcher::Query,
 };
 use crate::event::{Attribute, Block, Envelope, Head, Position, cloudevents};
@@ -31,6 +31,9 @@ pub(super) struct Fresh {
     pub(super) envelope: Envelope,
     pub(super) version: u64,
 }
+
+/// Versions and last events of subjects that a condition has asked for.
+type Looked<'b> = HashMap<&'b str, (u64, Position)>;
 
 /// Lets batches in, one after the other.
 pub(super) struct Admission<'a, H> {
@@ -122,22 +125,28 @@ impl<'a, H: History> Admission<'a, H> {
         }
         // A retry of what is there already succeeds, whatever it asked for: it
         // was asked, and held, the first time.
+        let mut subjects = Looked::default();
         if !firsts.is_empty() || batch.events.is_empty() {
-            self.check_condition(batch)?;
+            subjects = self.check_condition(batch)?;
         }
         // Look subjects up now, so that nothing can fail once a batch is in.
         for (envelope, new) in batch.events.iter().zip(&new) {
             if let (Some(subject), true) = (&envelope.subject, *new) {
-                self.subject(subject)?;
+                self.enter_subject(subject, &subjects)?;
             }
         }
         Ok((positions, new))
     }
 
-    fn check_condition(&mut self, batch: &Append) -> Result<(), AppendError> {
+    /// Answers what it has found out about subjects. The index does not keep
+    /// it: what conditions name, and what of it is ever appended to, is up to
+    /// the clients.
+    fn check_condition<'b>(&self, batch: &'b Append) -> Result<Looked<'b>, AppendError> {
         let condition = &batch.condition;
+        let mut subjects = Looked::default();
         for (subject, expected) in &condition.expected_versions {
             let (actual, last) = self.subject(subject)?;
+            subjects.insert(subject, (actual, last));
             if actual != *expected {
                 let in_the_way = match last {
                     0 => None,
@@ -152,7 +161,7 @@ impl<'a, H: History> Admission<'a, H> {
                 return Err(AppendError::Exists { in_the_way: self.in_the_way(position)? });
             }
         }
-        Ok(())
+        Ok(subjects)
     }
 
     fn latest(&self, criterion: &Criterion) -> Result<Option<Position>, LogError> {
@@ -169,15 +178,26 @@ impl<'a, H: History> Admission<'a, H> {
         }
     }
 
-    /// A subject's version and last event; the index knows it from now on.
-    fn subject(&mut self, name: &str) -> Result<(u64, Position), LogError> {
-        if let Some(subject) = self.index.subjects.get(name) {
-            return Ok((subject.version, subject.last));
+    /// A subject's version and last event.
+    fn subject(&self, name: &str) -> Result<(u64, Position), LogError> {
+        match self.index.subjects.get(name) {
+            Some(subject) => Ok((subject.version, subject.last)),
+            None => Ok(self.history.subject(name)?.unwrap_or_default()),
         }
-        let (version, last) = self.history.subject(name)?.unwrap_or_default();
+    }
+
+    /// Has the index know a subject, to which an event is about to be added.
+    fn enter_subject(&mut self, name: &str, looked: &Looked<'_>) -> Result<(), LogError> {
+        if self.index.subjects.contains_key(name) {
+            return Ok(());
+        }
+        let (version, last) = match looked.get(name) {
+            Some(known) => *known,
+            None => self.history.subject(name)?.unwrap_or_default(),
+        };
         let subject = entry(&mut self.index.subjects, name);
         (subject.version, subject.last) = (version, last);
-        Ok((version, last))
+        Ok(())
     }
 
     /// Takes a new event in, whose id and subject the index already knows.
@@ -283,4 +303,68 @@ fn same_tags(one: &[String], other: &[String]) -> bool {
 /// HTTP headers carry every value as text.
 fn same_value(one: &Attribute, other: &Attribute) -> bool {
     one == other || one.to_string() == other.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, sync::Arc};
+
+    use super::*;
+    use crate::log::{Condition, tests::event};
+
+    /// A log that is empty, and counts how often it is asked for a subject.
+    #[derive(Default)]
+    struct Nothing {
+        asked: Cell<usize>,
+    }
+
+    impl History for Nothing {
+        fn position(&self, _: &[u8]) -> Result<Option<Position>, LogError> {
+            Ok(None)
+        }
+
+        fn subject(&self, _: &str) -> Result<Option<(u64, Position)>, LogError> {
+            self.asked.set(self.asked.get() + 1);
+            Ok(None)
+        }
+
+        fn latest(&self, _: Query<'_>, _: Position) -> Result<Option<Position>, LogError> {
+            Ok(None)
+        }
+
+        fn block(&self, position: Position) -> Result<Arc<Block>, LogError> {
+            Err(LogError::Damaged { position, reason: "there is none".to_owned() })
+        }
+    }
+
+    fn conditional(id: usize, subject: &str, expected: &[(&str, u64)]) -> Append {
+        let expected_versions =
+            expected.iter().map(|(name, version)| ((*name).to_owned(), *version)).collect();
+        let condition = Condition { expected_versions, ..Condition::default() };
+        Append { events: vec![event(id, "t", subject)], condition }
+    }
+
+    #[test]
+    fn what_a_condition_names_is_not_kept() {
+        let (history, mut index) = (Nothing::default(), Index::default());
+        let mut admission = Admission::new(&history, &mut index, 0);
+        for number in 0..100 {
+            let refused = admission.admit(conditional(number, "s", &[(&format!("other-{number}"), 5)]));
+            assert!(matches!(refused, Err(AppendError::WrongVersion { .. })));
+        }
+        assert!(admission.index.subjects.is_empty());
+        assert!(admission.index.ids.is_empty());
+        admission.admit(conditional(1, "s", &[("s", 0), ("other", 0)])).unwrap();
+        admission.admit(conditional(2, "s", &[("s", 1)])).unwrap();
+        assert_eq!(admission.index.subjects.keys().map(|name| &**name).collect::<Vec<_>>(), ["s"]);
+    }
+
+    #[test]
+    fn a_subject_is_looked_up_once() {
+        let (history, mut index) = (Nothing::default(), Index::default());
+        let mut admission = Admission::new(&history, &mut index, 0);
+        admission.admit(conditional(1, "s", &[("s", 0)])).unwrap();
+        admission.admit(conditional(2, "s", &[("s", 1)])).unwrap();
+        assert_eq!(history.asked.get(), 1);
+    }
 }

@@ -132,8 +132,21 @@ pub enum AppendError {
         reason: String,
     },
     /// An event or the batch is larger than the log takes.
-    #[error("{0}")]
-    TooLarge(String),
+    #[error("{what} has {size} {unit}; the log takes at most {limit}{}", named(*.setting))]
+    TooLarge {
+        /// The event of the batch, from 0; none: the batch as a whole.
+        event: Option<usize>,
+        /// What of it, in words.
+        what: String,
+        /// How large it is …
+        size: usize,
+        /// … in `bytes` or `events`.
+        unit: &'static str,
+        /// How large it may be.
+        limit: usize,
+        /// The setting that says so, as settings files and flags name it.
+        setting: Option<&'static str>,
+    },
     /// A subject does not have the version that the condition names.
     #[error("subject \"{subject}\" is at version {actual}, not {expected}")]
     WrongVersion {
@@ -164,6 +177,11 @@ pub enum AppendError {
     /// The log itself failed.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+/// A setting behind a limit.
+fn named(setting: Option<&str>) -> String {
+    setting.map(|setting| format!(" (setting {setting})")).unwrap_or_default()
 }
 
 /// Where an event stands that may be in the batch itself.

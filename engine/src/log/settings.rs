@@ -58,52 +58,67 @@ impl LogSettings {
 
     /// Checks a batch for all that can be told without looking into the log.
     pub(super) fn check(&self, batch: &Append) -> Result<(), AppendError> {
-        limit("the batch", batch.events.len(), "events", self.max_batch_events, "max_batch_events")?;
-        let mut bytes = 0;
+        self.check_sizes(&batch.events)?;
         for (index, envelope) in batch.events.iter().enumerate() {
+            envelope.validate().map_err(|error| AppendError::Invalid { index, reason: error.to_string() })?;
+        }
+        Ok(())
+    }
+
+    /// Whether a batch of these events is small enough. An event that is too
+    /// large is told before the batch is, for no smaller batch could take it.
+    pub fn check_sizes(&self, events: &[Envelope]) -> Result<(), AppendError> {
+        let mut bytes = 0;
+        for (index, envelope) in events.iter().enumerate() {
             let size = size(envelope);
-            limit(
-                format_args!("event {index} of the batch"),
-                size,
-                "bytes",
-                self.max_event_bytes,
-                "max_event_bytes",
-            )?;
+            let whole = Limit { what: "", unit: "bytes", most: self.max_event_bytes, setting: EVENT_BYTES };
+            whole.check(size, Some(index))?;
             let subject = envelope.subject.as_deref().unwrap_or_default();
-            for (name, value) in [
+            for (what, value) in [
                 ("id", &envelope.id[..]),
                 ("source", &envelope.source),
                 ("type", &envelope.event_type),
                 ("subject", subject),
             ] {
-                limit(
-                    format_args!("{name} of event {index} of the batch"),
-                    value.len(),
-                    "bytes",
-                    self.max_attribute_bytes,
-                    "max_attribute_bytes",
-                )?;
+                let limit = Limit { what, unit: "bytes", most: self.max_attribute_bytes, setting: None };
+                limit.check(value.len(), Some(index))?;
             }
-            envelope.validate().map_err(|error| AppendError::Invalid { index, reason: error.to_string() })?;
             bytes += size;
         }
-        limit("the batch", bytes, "bytes", self.max_batch_bytes, "max_batch_bytes")
+        let events_limit =
+            Limit { what: "", unit: "events", most: self.max_batch_events, setting: BATCH_EVENTS };
+        events_limit.check(events.len(), None)?;
+        Limit { what: "", unit: "bytes", most: self.max_batch_bytes, setting: BATCH_BYTES }.check(bytes, None)
     }
 }
 
-fn limit(
-    what: impl std::fmt::Display,
-    size: usize,
-    unit: &str,
-    limit: usize,
-    setting: &str,
-) -> Result<(), AppendError> {
-    if size <= limit {
-        return Ok(());
+const EVENT_BYTES: Option<&str> = Some("max-event-bytes");
+const BATCH_EVENTS: Option<&str> = Some("max-batch-events");
+const BATCH_BYTES: Option<&str> = Some("max-batch-bytes");
+
+/// How much of something there may be.
+struct Limit {
+    /// The attribute; empty: all of it.
+    what: &'static str,
+    unit: &'static str,
+    most: usize,
+    setting: Option<&'static str>,
+}
+
+impl Limit {
+    /// `event`: which of the batch; none: the batch itself.
+    fn check(self, size: usize, event: Option<usize>) -> Result<(), AppendError> {
+        let Self { what, unit, most: limit, setting } = self;
+        if size <= limit {
+            return Ok(());
+        }
+        let whole = match event {
+            Some(index) => format!("event {index} of the batch"),
+            None => "the batch".to_owned(),
+        };
+        let what = if what.is_empty() { whole } else { format!("{what} of {whole}") };
+        Err(AppendError::TooLarge { event, what, size, unit, limit, setting })
     }
-    Err(AppendError::TooLarge(format!(
-        "{what} has {size} {unit}; the log takes at most {limit} (setting {setting})"
-    )))
 }
 
 /// How many bytes an event takes, without the fixed part that all have.

@@ -3,7 +3,10 @@
 //! An entry is named by the digest of the component and by a fingerprint of
 //! what compiled it: the version of wasmtime, its settings, the processor. It
 //! ends with a digest of itself, because loading damaged machine code would be
-//! undefined behaviour. A bad entry is compiled again.
+//! undefined behaviour. A bad entry is compiled again. When an entry was last
+//! used is its file's time; `cache/tidy.rs` removes what is not needed.
+
+mod tidy;
 
 use std::{
     fs,
@@ -13,6 +16,8 @@ use std::{
 };
 
 use wasmtime::{Engine, component::Component};
+
+use crate::clock;
 
 /// The folder of compiled components.
 pub(super) struct Cache {
@@ -26,15 +31,35 @@ impl Cache {
         let mut hasher = Fingerprint(blake3::Hasher::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let fingerprint = hasher.0.finalize().to_hex()[..16].to_owned();
-        Self { folder: folder.join("components"), fingerprint }
+        let folder = folder.join("components");
+        tidy::remove_foreign(&folder, &fingerprint, clock::now());
+        Self { folder, fingerprint }
+    }
+
+    fn path(&self, digest: &str) -> PathBuf {
+        self.folder.join(format!("{digest}-{}.{}", self.fingerprint, tidy::ENDING))
+    }
+
+    /// Removes the code of a component, by its digest.
+    pub(super) fn forget(&self, digest: &str) {
+        tidy::remove(&self.path(digest));
+    }
+
+    /// Removes what has not been used for long. To be called when all that is
+    /// in use has been loaded.
+    pub(super) fn remove_unused(&self) {
+        tidy::remove_unused(&self.folder, clock::now());
     }
 
     /// The compiled component, from disk if it is there.
     pub(super) fn get(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
         let digest = blake3::hash(wasm).to_hex();
-        let path = self.folder.join(format!("{digest}-{}.cwasm", self.fingerprint));
+        let path = self.path(&digest);
         match load(engine, &path) {
-            Ok(Some(component)) => return Ok(component),
+            Ok(Some(component)) => {
+                tidy::touch(&path, clock::now());
+                return Ok(component);
+            }
             Ok(None) => {}
             Err(reason) => {
                 tracing::warn!("the cached code {} is {reason}: compiling it again", path.display());
@@ -58,6 +83,7 @@ impl Cache {
         file.write_all(blake3::hash(&code).as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(path)?;
+        tidy::bound(&self.folder);
         Ok(())
     }
 }

@@ -71,6 +71,22 @@ impl Host {
         Ok(Self(Arc::new(Shared { engine, linker, cache })))
     }
 
+    /// Deletes the compiled code of a component that no version uses any more,
+    /// by the digest of its bytes.
+    pub fn forget_code(&self, component: &str) {
+        if let Some(cache) = &self.0.cache {
+            cache.forget(component);
+        }
+    }
+
+    /// Deletes compiled code that has not been used for long. To be called when
+    /// all that is in use has been loaded.
+    pub fn forget_unused_code(&self) {
+        if let Some(cache) = &self.0.cache {
+            cache.remove_unused();
+        }
+    }
+
     /// Compiles a component (or takes it from the cache), checks that it fits
     /// and asks it to describe itself.
     pub async fn load(

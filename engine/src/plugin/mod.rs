@@ -47,7 +47,7 @@ pub use instance::Instance;
 pub use output::{Output, Stream};
 pub use settings::{CACHE_VARIABLE, Limits, Policies, Settings, SettingsError, version_digest};
 pub use state::{NoState, Row, StateReader};
-pub use units::{format_duration, format_size, parse_duration, parse_size};
+pub use units::{ByteSize, format_duration, format_size, parse_duration, parse_size};
 
 /// The version of `projectionist:plugin` that this host speaks.
 pub const INTERFACE_VERSION: &str = "0.1.0";

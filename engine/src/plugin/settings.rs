@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{
     description::OnFailure,
-    units::{format_size, parse_duration, parse_size},
+    units::{ByteSize, format_size, parse_duration},
 };
 
 /// Everything that a settings file may say; the default is that of no file.
@@ -226,18 +226,8 @@ pub fn version_digest(wasm: &[u8], settings: &Settings) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected text such as \"64 MiB\" or a number of bytes")]
-enum Size {
-    Bytes(u64),
-    Text(String),
-}
-
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    match Size::deserialize(deserializer)? {
-        Size::Bytes(bytes) => Ok(bytes),
-        Size::Text(text) => parse_size(&text).map_err(de::Error::custom),
-    }
+    ByteSize::deserialize(deserializer).map(|size| size.0)
 }
 
 fn optional_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
@@ -331,6 +321,8 @@ mod tests {
         let plain = digest(&Settings::default());
         assert_eq!(plain, digest(&parse("[limits]\ncpu = \"1s\"\n[policies]\nkeep = 3")));
         assert_ne!(plain, digest(&parse("[values]\na = 1")));
+        let (one, other) = ("[values]\na = 1\nb = 2", "[values]\nb = 2\na = 1");
+        assert_eq!(digest(&parse(one)), digest(&parse(other)), "in whatever order");
         assert_ne!(plain, digest(&parse("[policies]\non-failure = \"halt\"")));
         assert_ne!(plain, version_digest(b"Component", &Settings::default()));
         assert_ne!(

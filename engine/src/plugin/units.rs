@@ -1,8 +1,46 @@
 //! Sizes and spans of time as people write them.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
-/// Parses `64 MiB`, `1.5 GB`, `512kB` or a plain number of bytes.
+use serde::{Deserialize, Deserializer, de};
+
+/// A number of bytes: in a settings file text such as `64 MiB` or a plain
+/// number, on a command line either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteSize(pub u64);
+
+impl ByteSize {
+    /// So many bytes, or as many as memory can have.
+    pub fn in_memory(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_size(text).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected text such as \"64 MiB\" or a number of bytes")]
+        enum Written {
+            Bytes(u64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Bytes(bytes) => Ok(Self(bytes)),
+            Written::Text(text) => text.parse().map_err(de::Error::custom),
+        }
+    }
+}
+
+/// Parses `64 MiB`, `1.5 GB`, `512kB` or a plain number of bytes. A letter
+/// alone is meant in powers of two: `512k` is 512 KiB.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is no size: write it like \"64 MiB\", \"1 GB\" or 1048576");
     let (number, unit) = split(text).ok_or_else(wrong)?;
@@ -11,9 +49,9 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         "kb" => 1_000,
         "mb" => 1_000_000,
         "gb" => 1_000_000_000,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
         _ => return Err(wrong()),
     };
     let bytes = number * factor as f64;
@@ -74,6 +112,9 @@ mod tests {
             (" 1 GB ", 1_000_000_000),
             ("1.5 kib", 1536),
             ("10 b", 10),
+            ("512k", 512 << 10),
+            ("1 M", 1 << 20),
+            ("2g", 2 << 30),
         ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }

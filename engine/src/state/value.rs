@@ -1,7 +1,8 @@
 //! Values: MessagePack into JSON.
 //!
 //! Maps, arrays, text, numbers, booleans and nil are themselves; of a map, keys
-//! that are not text become text, and of equal keys the last one counts. Bytes
+//! that are not text become text, and of equal keys the last one counts; they
+//! stay in the order in which they stand. Bytes
 //! are base64. A timestamp is RFC 3339; another extension is an object with its
 //! `type` and its `data` in base64. NaN and the infinities are null, as in
 //! JavaScript. No bytes at all are null: an index's values.
@@ -289,6 +290,13 @@ mod tests {
         let map = [(Packed::from(1), Packed::from(true)), (Packed::Nil, Packed::from("x"))];
         assert_eq!(show(&Packed::Map(map.into())), json!({ "1": true, "null": "x" }));
         assert_eq!(to_json(b"").unwrap(), json!(null));
+    }
+
+    #[test]
+    fn fields_stay_in_their_order() {
+        let map = ["zebra", "ant", "mole"].map(|name| (Packed::from(name), Packed::from(1)));
+        let shown = to_json(&packed(&Packed::Map(map.into()))).unwrap();
+        assert_eq!(shown.to_string(), r#"{"zebra":1,"ant":1,"mole":1}"#);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::presence;
 use crate::cli::{
@@ -15,6 +15,9 @@ use crate::cli::{
 
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
+
+const PROXY_LIMIT: &str =
+    "a proxy before the server takes no requests of this size; raise its limit on request bodies";
 
 /// Which server, or which data folder.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -130,6 +133,10 @@ impl Client {
         let body = response.bytes().await.unwrap_or_default();
         match serde_json::from_slice::<Value>(&body) {
             Ok(document) if is_problem => Problem { status, document }.into(),
+            // The server says so itself; this is somebody on the way to it.
+            _ if status == StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem { status, document: json!({"title": PROXY_LIMIT}) }.into()
+            }
             _ => Failure::new(
                 Exit::Failed,
                 format!("{} answers {status}, which no Projectionist would", self.url()),
@@ -158,12 +165,23 @@ impl Problem {
         }
     }
 
-    /// Which event of a batch is at fault, from 0.
-    pub fn event(&self) -> Option<usize> {
-        self.document.get("event")?.as_u64()?.try_into().ok()
+    /// Whether the request was larger than the server takes.
+    pub fn is_too_large(&self) -> bool {
+        self.status == StatusCode::PAYLOAD_TOO_LARGE
     }
 
-    fn text(&self, field: &str) -> &str {
+    /// Which event of a batch is at fault, from 0.
+    pub fn event(&self) -> Option<usize> {
+        self.number("event")
+    }
+
+    /// A field that is a number, or not there.
+    pub fn number(&self, field: &str) -> Option<usize> {
+        self.document.get(field)?.as_u64()?.try_into().ok()
+    }
+
+    /// A field that is text; empty if it is not there.
+    pub fn text(&self, field: &str) -> &str {
         self.document.get(field).and_then(Value::as_str).unwrap_or_default()
     }
 }
@@ -192,8 +210,6 @@ fn cause(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -171,9 +171,9 @@ mod tests {
         "#]]
         .assert_eq(&show(&json!([["Cargo.lock", 1238], ["Cargo.toml", {"deep": 1}]]), 40));
         expect![[r#"
-            1           author  changes
-            Cargo.lock  a         1,238
-            Cargo.toml              972
+            1           changes  author
+            Cargo.lock    1,238  a
+            Cargo.toml      972
         "#]]
         .assert_eq(&show(
             &json!([["Cargo.lock", {"changes": 1238, "author": "a"}], ["Cargo.toml", {"changes": 972}]]),

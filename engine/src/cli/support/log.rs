@@ -1,15 +1,14 @@
-//! The log, behind a server or opened here.
+//! The log, behind a server or opened here. Appending to it: `append.rs`.
 
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use futures_util::StreamExt;
-use reqwest::{Method, header};
+use reqwest::header;
 use serde::Deserialize;
 
 use super::{
-    client::{Client, Place, Problem},
-    ndjson::Batch,
+    client::{Client, Place},
     presence::Claim,
 };
 use crate::{
@@ -18,10 +17,11 @@ use crate::{
         settings::Settings,
     },
     event::{Position, cloudevents},
-    log::{Append, AppendError, Condition, EventLog, LogSettings, Selection, embedded::EmbeddedLog},
+    log::{EventLog, LogSettings, Selection, embedded::EmbeddedLog},
 };
 
-const LINES: &str = "application/x-ndjson";
+/// The media type of events, one a line.
+pub(super) const LINES: &str = "application/x-ndjson";
 
 /// How many events are read from a folder's log at once.
 const PIECE: usize = 256;
@@ -39,15 +39,6 @@ pub enum Log {
         /// Keeps servers away meanwhile.
         _claim: Claim,
     },
-}
-
-/// What became of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Outcome {
-    /// The highest position among the batch's events.
-    pub position: Position,
-    /// How many of them the log already had.
-    pub known: u64,
 }
 
 impl Log {
@@ -73,14 +64,6 @@ impl Log {
         matches!(self, Self::Server(_))
     }
 
-    /// How many events a batch for it may hold, as far as that is known here.
-    pub fn most_batch_events(&self) -> usize {
-        match self {
-            Self::Server(_) => usize::MAX,
-            Self::Folder { settings, .. } => settings.max_batch_events,
-        }
-    }
-
     /// The position of the last event.
     pub async fn head(&self) -> Result<Position> {
         #[derive(Deserialize)]
@@ -93,36 +76,6 @@ impl Log {
                 Ok(client.json::<Page>(request).await?.position)
             }
             Self::Folder { log, .. } => Ok(log.head()),
-        }
-    }
-
-    /// Appends a batch, all of it or nothing. An error says at which line.
-    pub async fn append(&self, batch: Batch) -> Result<Outcome> {
-        let Batch { events, text, places, .. } = batch;
-        match self {
-            Self::Server(client) => {
-                let request = client.request(Method::POST, &["events"]).header(header::CONTENT_TYPE, LINES);
-                client.json(request.body(text)).await.map_err(|error| {
-                    match error.downcast_ref::<Problem>().map(Problem::event) {
-                        Some(Some(event)) => error.context(places.of(event)),
-                        Some(None) => error.context(places.range()),
-                        None => error,
-                    }
-                })
-            }
-            Self::Folder { log, .. } => {
-                let append = Append { events, condition: Condition::default() };
-                match log.append(append).await {
-                    Ok(appended) => Ok(Outcome { position: appended.position, known: appended.known as u64 }),
-                    Err(AppendError::Log(error)) => Err(error.into()),
-                    Err(AppendError::Invalid { index, reason }) => {
-                        Err(Failure::new(Exit::Input, format!("{}: {reason}", places.of(index))).into())
-                    }
-                    Err(error) => {
-                        Err(Failure::new(Exit::Input, format!("{}: {error}", places.range())).into())
-                    }
-                }
-            }
         }
     }
 

@@ -8,9 +8,14 @@
 //! - `presence.rs`: how a server and the other commands on a data folder find
 //!   each other.
 //! - `client.rs`: HTTP to a running server, and its problems as our errors.
-//! - `log.rs`: the log, behind a server or opened here.
+//! - `folders.rs`: folders that the command line names.
+//! - `log.rs`: the log, behind a server or opened here; `append.rs`: appending
+//!   to it, in as many parts as it takes.
+//! - `values.rs`: numbers and sizes on the command line.
 
+pub mod append;
 pub mod client;
+pub mod folders;
 pub mod json_table;
 pub mod log;
 pub mod ndjson;
@@ -19,3 +24,4 @@ pub mod presence;
 pub mod progress;
 pub mod table;
 pub mod text;
+pub mod values;

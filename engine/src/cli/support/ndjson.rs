@@ -18,6 +18,7 @@ use std::{
 use flate2::bufread::MultiGzDecoder;
 use tokio::sync::mpsc;
 
+use super::text;
 use crate::{
     cli::exit::{Exit, Failure},
     event::{Envelope, cloudevents},
@@ -101,6 +102,11 @@ impl Places {
             (Some(input), None) => input.to_string(),
             (None, _) => "the input".to_owned(),
         }
+    }
+
+    /// Splits off the places from an event on.
+    pub fn split_off(&mut self, event: usize) -> Self {
+        Self { input: self.input.clone(), lines: self.lines.split_off(event) }
     }
 
     /// The first and the last line of the batch.
@@ -194,16 +200,23 @@ impl Reader {
 
     fn read(&mut self, input: Arc<Input>) -> Result<(), Result<Enough, Failure>> {
         let mut lines = self.open(&input).map_err(|error| Err(unreadable(&input, &error)))?;
+        let mut last_id = String::new();
         let (mut batch, mut line, mut number) = (Batch::default(), Vec::new(), 0u64);
         let mut bytes = 0;
         loop {
             line.clear();
             number += 1;
             let read = (&mut lines).take(LONGEST_LINE).read_until(b'\n', &mut line);
-            let read = read.map_err(|error| Err(unreadable_at(&input, number, &error)))?;
+            let read = read.map_err(|error| {
+                let id = batch.events.last().map_or(&last_id, |event| &event.id);
+                Err(unreadable_after(&input, number - 1, id, &error))
+            })?;
             let enough = self.options.limit.is_some_and(|limit| self.events >= limit);
             if read == 0 || enough || self.is_full(&batch, bytes) {
                 batch.places.input = Some(Arc::clone(&input));
+                if let Some(event) = batch.events.last() {
+                    last_id.clone_from(&event.id);
+                }
                 bytes = 0;
                 self.send(std::mem::take(&mut batch))?;
             }
@@ -265,9 +278,15 @@ impl Reader {
     }
 }
 
-fn unreadable_at(input: &Input, line: u64, error: &io::Error) -> Failure {
-    let failure =
-        Failure::new(Exit::Input, format!("{input} cannot be read beyond line {}: {error}", line - 1));
+/// An input that could be read up to a line, whose number is 0 if there was none.
+/// `id`: of the last event so far, if there was one.
+fn unreadable_after(input: &Input, line: u64, id: &str, error: &io::Error) -> Failure {
+    let place = match (line, id) {
+        (0, _) => "before its first line".to_owned(),
+        (line, "") => format!("after line {line}"),
+        (line, id) => format!("after line {line} (event \"{}\")", text::printable(id)),
+    };
+    let failure = Failure::new(Exit::Input, format!("{input} breaks off {place}: {error}"));
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
             failure.hint("the gzip file seems to be cut off or damaged")

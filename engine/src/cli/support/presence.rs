@@ -15,6 +15,7 @@ use std::{
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use super::folders;
 use crate::cli::exit::{Exit, Failure};
 
 const LOCK: &str = "server.lock";
@@ -44,7 +45,7 @@ impl Claim {
     /// Takes a data folder for this process alone; creates it if need be.
     pub async fn take(folder: &Path) -> anyhow::Result<Self> {
         let at = || format!("the data folder {}", folder.display());
-        fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", at()))?;
+        folders::make("data folder", folder)?;
         let lock = File::options().create(true).write(true).truncate(false).open(folder.join(LOCK));
         let lock = lock.with_context(|| format!("{} cannot be written", at()))?;
         for _ in 0..ATTEMPTS {

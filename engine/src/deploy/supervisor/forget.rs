@@ -3,7 +3,7 @@
 use super::{Context, Supervisor};
 use crate::{
     clock,
-    deploy::PurgeError,
+    deploy::{PurgeError, view::ViewState},
     state::{
         StateError,
         catalog::{Station, VersionRecord},
@@ -22,12 +22,13 @@ impl Supervisor {
     }
 
     pub(super) fn forget(&self, version: &VersionRecord) -> Result<(), StateError> {
-        let Context { catalog, store, .. } = &*self.context;
+        let Context { catalog, store, host, .. } = &*self.context;
         catalog.forget(&self.name, &version.digest, clock::now())?;
         store.drop_state(&self.name, &version.digest);
         let in_use = catalog.all_versions()?.iter().any(|other| other.component == version.component);
         if !in_use {
             store.drop_component(&version.component);
+            host.forget_code(&version.component);
         }
         Ok(())
     }
@@ -40,6 +41,7 @@ impl Supervisor {
         for version in self.context.catalog.versions(&self.name)? {
             self.forget(&version)?;
         }
+        self.view.update(|view| *view = ViewState::unknown());
         Ok(())
     }
 }

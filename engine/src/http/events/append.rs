@@ -93,22 +93,35 @@ pub(crate) async fn append(
     Ok((status, [(POSITION, position.to_string())], Json(document)).into_response())
 }
 
+/// So much of a body that is too large is still read before it is refused. Whoever is cut short while sending may
+/// never see the answer.
+const READ_AND_REFUSED: usize = 64 << 20;
+
 /// Reads a body of at most `limit` bytes.
 async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
     let mut stream = body.into_data_stream();
     let mut collected = BytesMut::new();
+    let mut size = 0;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|error| {
             Problem::new(Kind::MalformedRequest, format!("the request's body could not be read: {error}"))
         })?;
-        if collected.len() + chunk.len() > limit {
-            let detail = format!(
-                "the request's body is larger than {limit} bytes, the most that is appended at once; \
-                 send the events in several batches, or have the limit raised in the server's settings"
-            );
-            return Err(Problem::new(Kind::TooLarge, detail).with("limit", limit));
+        size += chunk.len();
+        if size <= limit {
+            collected.extend_from_slice(&chunk);
+        } else if size > limit.saturating_add(READ_AND_REFUSED) {
+            break;
+        } else {
+            collected = BytesMut::new();
         }
-        collected.extend_from_slice(&chunk);
+    }
+    if size > limit {
+        let detail = format!(
+            "the request's body is larger than {limit} bytes, the most that is appended at once; \
+             send the events in several batches, or raise the server's setting max-batch-bytes"
+        );
+        let problem = Problem::new(Kind::TooLarge, detail).with("unit", "bytes").with("limit", limit);
+        return Err(problem.with("setting", "max-batch-bytes"));
     }
     Ok(collected.freeze())
 }
@@ -120,7 +133,14 @@ impl From<AppendError> for Problem {
             AppendError::Invalid { index, .. } => {
                 Problem::new(Kind::InvalidEvent, detail).with("event", index)
             }
-            AppendError::TooLarge(_) => Problem::new(Kind::TooLarge, detail),
+            AppendError::TooLarge { event, size, unit, limit, setting, .. } => {
+                let problem = Problem::new(Kind::TooLarge, detail).with("size", size);
+                let problem = problem.with("unit", unit).with("limit", limit).with("setting", setting);
+                match event {
+                    Some(event) => problem.with("event", event),
+                    None => problem,
+                }
+            }
             AppendError::WrongVersion { subject, expected, actual, in_the_way } => {
                 let problem = Problem::new(
                     Kind::ConditionNotMet,

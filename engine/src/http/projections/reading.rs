@@ -14,6 +14,7 @@ use crate::{
     http::{
         POSITION,
         etag::Tag,
+        health::not_looked,
         parameters::{Parameters, QueryString, invalid},
         problem::{Kind, Problem},
     },
@@ -71,9 +72,7 @@ pub(crate) fn live(deployer: &Deployer, name: &str) -> Result<Arc<Version>, Prob
     deployer.live(name).map_err(|error| match error {
         // It may well be there.
         NotServed::Unknown { .. } if !deployer.has_looked() => {
-            let detail =
-                "the plug-ins folder has not been looked through since the start; that takes a moment";
-            Problem::new(Kind::NotServed, detail).with("projection", name).retry()
+            Problem::new(Kind::NotServed, not_looked(deployer)).with("projection", name).retry()
         }
         error => error.into(),
     })

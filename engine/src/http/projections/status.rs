@@ -28,10 +28,15 @@ use crate::{
 
 /// All projections.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
 #[schema(as = Projections)]
 pub(crate) struct ProjectionsDocument {
     /// By name; without their output.
     projections: Vec<PluginStatus>,
+    /// Only if the plug-ins folder cannot be read: why. Nothing new is deployed
+    /// meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugins_folder: Option<String>,
 }
 
 /// What a plug-in printed.
@@ -108,7 +113,8 @@ pub(crate) async fn list(
     let mut projections = deployer.status()?;
     let head = projections.iter().map(|status| status.head).max().unwrap_or_default();
     projections.iter_mut().for_each(|status| status.output.clear());
-    json(&headers, head, &ProjectionsDocument { projections })
+    let plugins_folder = deployer.folder_trouble();
+    json(&headers, head, &ProjectionsDocument { projections, plugins_folder })
 }
 
 /// Read a projection's status

@@ -67,6 +67,15 @@ fn the_same_event_in_other_words_is_known() {
 }
 
 #[test]
+fn the_order_of_keys_makes_no_other_event() {
+    let log = MemoryLog::default();
+    let with = |data: &'static str| Envelope { data: data.into(), ..event(1, "t", "s") };
+    append(&log, batch([with(r#"{"a":1,"b":{"c":2,"d":3}}"#)])).unwrap();
+    let again = append(&log, batch([with(r#"{"b":{"d":3,"c":2},"a":1}"#)])).unwrap();
+    assert_eq!((again.known, log.head()), (1, 1));
+}
+
+#[test]
 fn a_retry_of_a_conditional_append_succeeds() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(&folder);
@@ -92,11 +101,11 @@ fn limits_say_size_limit_and_setting() {
     let log = MemoryLog::new(settings);
     let refused = |events: Vec<Envelope>| append(&log, batch(events)).unwrap_err().to_string();
     let large = Envelope { data: vec![b'1'; 100].into(), ..event(1, "t", "") };
-    expect!["event 1 of the batch has 123 bytes; the log takes at most 50 (setting max_event_bytes)"]
+    expect!["event 1 of the batch has 123 bytes; the log takes at most 50 (setting max-event-bytes)"]
         .assert_eq(&refused(vec![event(0, "t", ""), large]));
-    expect!["the batch has 3 events; the log takes at most 2 (setting max_batch_events)"]
+    expect!["the batch has 3 events; the log takes at most 2 (setting max-batch-events)"]
         .assert_eq(&refused((0..3).map(|id| event(id, "t", "")).collect()));
-    expect!["the batch has 62 bytes; the log takes at most 60 (setting max_batch_bytes)"]
+    expect!["the batch has 62 bytes; the log takes at most 60 (setting max-batch-bytes)"]
         .assert_eq(&refused((0..2).map(|id| event(id, "t", "")).collect()));
     expect![[r#"event 0 of the batch: attribute "type" is missing or empty; CloudEvents requires it"#]]
         .assert_eq(&refused(vec![event(0, "", "")]));

@@ -33,6 +33,28 @@ impl Catalog {
         Ok(record)
     }
 
+    /// A candidate begins to fold, or goes on after a restart; `events` is how
+    /// many its state holds. Answers what has been done of the replay before.
+    pub fn begin_replay(
+        &self,
+        name: &str,
+        digest: &str,
+        events: u64,
+        now: Timestamp,
+    ) -> Result<Replay, StateError> {
+        let writing = self.change()?;
+        let Some(open) = writing.open_deployment(name, digest)? else { return Ok(Replay::default()) };
+        if let Some((began, folded)) = open.replay_began {
+            let micros = now.as_micros().saturating_sub(began.as_micros());
+            // A clock may have been set back meanwhile, and a damaged state begun anew.
+            let micros = u64::try_from(micros).unwrap_or_default();
+            return Ok(Replay { micros, events: events.saturating_sub(folded) });
+        }
+        writing.put_deployment(DeploymentRecord { replay_began: Some((now, events)), ..open })?;
+        writing.commit()?;
+        Ok(Replay::default())
+    }
+
     /// A version becomes live, and the one that was live stands by. Ends the
     /// candidate's deployment; of a version that is no candidate it records a
     /// roll-back. A version that is live already stays so, and nothing is written.
@@ -203,6 +225,7 @@ fn begun(version: &VersionRecord, action: DeploymentAction, when: Timestamp) -> 
         file: version.file.clone(),
         outcome: DeploymentOutcome::Replaying,
         ended: None,
+        replay_began: None,
         replay_micros: None,
         events: None,
     }

@@ -101,14 +101,19 @@ pub struct DeploymentRecord {
     pub outcome: DeploymentOutcome,
     /// When it ended.
     pub ended: Option<Timestamp>,
-    /// How long the replay took, in microseconds.
+    /// When the version began to fold for it, and how many events it had folded
+    /// by then: a version that stood by has a state already.
+    #[serde(default)]
+    pub replay_began: Option<(Timestamp, u64)>,
+    /// How long the replay took, in microseconds; over a restart, with the
+    /// pause that it made.
     pub replay_micros: Option<u64>,
     /// How many events the replay folded.
     pub events: Option<u64>,
 }
 
 /// What a replay took, to be kept with its deployment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replay {
     /// How long it took, in microseconds.
     pub micros: u64,

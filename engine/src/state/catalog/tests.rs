@@ -155,3 +155,20 @@ fn every_change_is_durable() {
     assert_eq!(copied.live("churn").unwrap(), Some(live));
     assert_eq!(deployments(&copied, "churn"), ["1 one Deploy Promoted"]);
 }
+
+#[test]
+fn a_replay_over_a_restart_is_one() {
+    let catalog = Catalog::in_memory().unwrap();
+    catalog.deploy(version("churn", "one", 1)).unwrap();
+    let begin = |digest, events, second| catalog.begin_replay("churn", digest, events, at(second)).unwrap();
+    assert_eq!(begin("one", 0, 2), Replay::default());
+    assert_eq!(begin("one", 30, 7), Replay { micros: 5_000_000, events: 30 });
+    // The clock was set back, and the state was damaged and begun anew.
+    assert_eq!(begin("one", 0, 1), Replay::default());
+    catalog.promote("churn", "one", at(9), None).unwrap();
+    // What it had folded when its next deployment began belongs to the one before.
+    catalog.deploy(version("churn", "one", 10)).unwrap();
+    assert_eq!(begin("one", 100, 11), Replay::default());
+    assert_eq!(begin("one", 107, 12), Replay { micros: 1_000_000, events: 7 });
+    assert_eq!(begin("none", 5, 12), Replay::default());
+}

@@ -1,5 +1,16 @@
 //! The program's command line, from the outside: what needs no plug-in.
+//!
+//! - `access.rs`: who may ask a server.
+//! - `import.rs`: `import`, with and without a server.
+//! - `files.rs`: files and folders that are not as they should be.
+//! - `values.rs`: numbers, sizes and addresses on the command line.
+//! - here: all the rest, and how tests run the program.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod access;
+mod files;
+mod import;
+mod values;
 
 use std::{
     fs,
@@ -139,6 +150,7 @@ fn event(id: usize) -> String {
     )
 }
 
+/// The first `count` events, one a line.
 fn write_events(file: &Path, count: usize) {
     let lines: Vec<String> = (1..=count).map(event).collect();
     fs::write(file, lines.join("\n")).unwrap();
@@ -189,23 +201,49 @@ fn whoever_reads_our_output_may_stop() {
 }
 
 /// A server that is killed when the test ends.
-struct Server(Child);
+struct Server {
+    child: Child,
+    greeting: Vec<String>,
+}
+
+impl Server {
+    /// Starts one on the folder's own data, and reads what it says until it answers.
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = program(folder, &["serve"]);
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut greeting = Vec::new();
+        for line in lines {
+            let last = line == "ctrl-c ends it";
+            greeting.push(line);
+            if last {
+                break;
+            }
+        }
+        Self { child, greeting }
+    }
+
+    /// Where it answers.
+    fn url(&self) -> &str {
+        self.greeting[0].split_once(" answers at ").unwrap().1
+    }
+}
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 #[test]
 fn a_server_is_found_by_its_data_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let serve = ["serve", "--listen", "127.0.0.1:0"];
-    let mut server = Server(program(folder.path(), &serve).stdout(Stdio::piped()).spawn().unwrap());
-    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
-    let greeting = lines.next().unwrap().unwrap();
-    assert!(greeting.contains(" answers at http://127.0.0.1:"), "{greeting}");
+    let mut server = Server::start(folder.path(), &[]);
+    assert!(server.url().starts_with("http://127.0.0.1:"), "{}", server.url());
 
     assert_eq!(succeeded(folder.path(), &["status", "--json"]), "{\"projections\":[]}\n");
     write_events(&folder.path().join("events.ndjson"), 3);
@@ -217,10 +255,10 @@ fn a_server_is_found_by_its_data_folder() {
     let (code, error) = failed(folder.path(), &["serve"]);
     assert_eq!((code, error.contains("a server already works on the data folder")), (1, true), "{error}");
 
-    let pid = server.0.id().to_string();
+    let pid = server.child.id().to_string();
     if cfg!(unix) && Command::new("kill").args(["-TERM", &pid]).status().is_ok_and(|status| status.success())
     {
-        assert!(server.0.wait().unwrap().success());
+        assert!(server.child.wait().unwrap().success());
         assert!(!folder.path().join("data/server.json").exists());
         assert_eq!(failed(folder.path(), &["status"]).0, 3);
     }

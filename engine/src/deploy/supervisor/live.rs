@@ -1,0 +1,94 @@
+//! The version that serves: started again with the process, and run in another
+//! way when its limits or policies change.
+
+use std::sync::Arc;
+
+use super::{Supervisor, Trouble};
+use crate::{
+    plugin::Settings,
+    projection::Version,
+    state::{
+        StateError,
+        catalog::{Station, VersionRecord},
+    },
+};
+
+impl Supervisor {
+    /// Starts what was live when the process last ended.
+    pub(super) async fn recover(&mut self) -> Result<(), StateError> {
+        let versions = self.context.catalog.versions(&self.name)?;
+        if let Some(last) = versions.iter().rfind(|version| version.station == Station::Failed) {
+            self.show_failed(last.reason.as_deref().unwrap_or_default(), None);
+        }
+        let retired = versions.iter().any(|version| version.station == Station::Retired);
+        let Some(record) = versions.into_iter().find(|version| version.station == Station::Live) else {
+            self.view.update(|view| view.retired = retired);
+            return Ok(());
+        };
+        match self.restore(&record).await {
+            Ok(version) => self.serve(version),
+            Err(Trouble::Host(error)) => return Err(error),
+            Err(Trouble::Version(reason)) => {
+                tracing::error!(
+                    plugin = self.name,
+                    version = record.digest,
+                    reason,
+                    "the live version does not start"
+                );
+                self.show_failed(&reason, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Code and state of a version that ran before.
+    async fn restore(&self, record: &VersionRecord) -> Result<Arc<Version>, Trouble> {
+        let version = |error: &dyn std::fmt::Display| Trouble::Version(error.to_string());
+        let wasm = self.context.store.component(&record.component).map_err(|error| {
+            Trouble::Version(format!("its component {} is not in the data folder: {error}", record.component))
+        })?;
+        let settings = Settings::parse(&record.settings).map_err(|error| version(&error))?;
+        let plugin = self.context.host.load(&self.name, &wasm, &settings).await;
+        let plugin = plugin.map_err(|error| version(&error))?;
+        let state = self.context.store.open_state(&record.digest, &plugin)?;
+        Ok(Arc::new(Version::new(&self.name, &record.digest, plugin, Arc::new(state))))
+    }
+
+    pub(super) fn serve(&mut self, version: Arc<Version>) {
+        self.live = Some(self.start(Arc::clone(&version), true));
+        self.view.update(|view| view.live = Some(version));
+    }
+
+    /// Limits or policies of the live version have changed, its result cannot.
+    pub(super) async fn reconfigure(&mut self, digest: &str, settings: &str) -> Result<(), StateError> {
+        let Some(record) = self.context.catalog.version(&self.name, digest)? else { return Ok(()) };
+        if record.settings == settings {
+            return Ok(());
+        }
+        tracing::info!(plugin = self.name, version = digest, "new limits or policies for the live version");
+        let parsed = Settings::parse(settings).unwrap_or_default();
+        let loaded = match self.context.store.component(&record.component) {
+            Ok(wasm) => {
+                self.context.host.load(&self.name, &wasm, &parsed).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match loaded {
+            Ok(plugin) => {
+                self.context.catalog.set_settings(&self.name, digest, settings)?;
+                let Some(old) = self.live.take() else { return Ok(()) };
+                let state = Arc::clone(old.version().state());
+                old.stop().await;
+                self.serve(Arc::new(Version::new(&self.name, digest, plugin, state)));
+            }
+            Err(reason) => {
+                tracing::error!(
+                    plugin = self.name,
+                    reason,
+                    "the new settings do not work; the old ones stay"
+                );
+            }
+        }
+        Ok(())
+    }
+}
