@@ -41,6 +41,16 @@ impl Figure {
         Self::new(name, "", pairs.map(|(over, under)| over / under).collect())
     }
 
+    /// The geometric mean of several ratios, run by run.
+    pub(crate) fn geometric_mean(name: impl Into<String>, ratios: &[Self]) -> Self {
+        let runs = ratios.iter().map(|ratio| ratio.values.len()).min().unwrap_or(0);
+        let mean = |run: usize| {
+            let logs: f64 = ratios.iter().map(|ratio| ratio.values[run].ln()).sum();
+            (logs / ratios.len() as f64).exp()
+        };
+        Self::new(name, "", (0..runs).map(mean).collect())
+    }
+
     pub(crate) fn at_least(mut self, target: f64) -> Self {
         self.target = Some(Target::AtLeast(target));
         self

@@ -38,7 +38,7 @@ struct Benchmark {
     run: fn(&Input) -> Result<Vec<Figure>>,
 }
 
-const BENCHMARKS: [Benchmark; 4] = [
+const BENCHMARKS: [Benchmark; 5] = [
     Benchmark {
         name: "accounts",
         about: "Deposits with small JSON payloads are summed by account; state and checkpoint are durable. One core.",
@@ -49,6 +49,11 @@ const BENCHMARKS: [Benchmark; 4] = [
         about: "The history of a real repository, ten times over (1.5 million events), folded into the number \
                 of changes of each file and an index by that number.",
         run: replay::git_history,
+    },
+    Benchmark {
+        name: "nexmark",
+        about: "The Nexmark queries over two million generated people, auctions and bids. One core.",
+        run: replay::nexmark,
     },
     Benchmark {
         name: "sparse",

@@ -54,6 +54,34 @@ pub(crate) fn git_history(input: &Input) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
+/// The queries of Nexmark over its auctions, bids and people.
+pub(crate) fn nexmark(input: &Input) -> Result<Vec<Figure>> {
+    use native::nexmark::*;
+    let mut replay = Replay::over("nexmark-q1", workload::nexmark::events(2_000_000).map(Ok))?;
+    let (mut figures, mut shares) = (Vec::new(), Vec::new());
+    type Figures = fn(&Replay, &str, &Input, Cores) -> Result<[Figure; 3]>;
+    let queries: [(u8, Figures); 10] = [
+        (1, Replay::figures::<Q1>),
+        (3, Replay::figures::<Q3>),
+        (4, Replay::figures::<Q4>),
+        (5, Replay::figures::<Q5>),
+        (7, Replay::figures::<Q7>),
+        (8, Replay::figures::<Q8>),
+        (9, Replay::figures::<Q9>),
+        (18, Replay::figures::<Q18>),
+        (20, Replay::figures::<Q20>),
+        (22, Replay::figures::<Q22>),
+    ];
+    for (number, measure) in queries {
+        replay.load(&format!("nexmark-q{number}"))?;
+        let [native, component, share] = measure(&replay, &format!("query {number}"), input, Cores::One)?;
+        shares.push(share.clone());
+        figures.extend([native, component, share]);
+    }
+    figures.push(Figure::geometric_mean("all queries: share of the native limit", &shares).at_least(0.70));
+    Ok(figures)
+}
+
 /// A plug-in that wants one event in a thousand.
 pub(crate) fn sparse(input: &Input) -> Result<Vec<Figure>> {
     let replay = Replay::over("accounts", workload::accounts::sparse(3_000_000, 1000))?;
@@ -85,10 +113,13 @@ impl Replay {
         let runtime = Runtime::new()?;
         let folder = tempfile::tempdir()?;
         let log = workload::fill(&runtime, &folder.path().join("log"), events)?;
-        let host = Host::new(HostSettings::default())?;
-        let bytes = std::fs::read(components::path(component))?;
-        let plugin = runtime.block_on(host.load(component, &bytes, &Settings::default()))?;
-        Ok(Self { log, plugin, folder })
+        Ok(Self { log, plugin: load(&runtime, component)?, folder })
+    }
+
+    /// Folds with another component from now on.
+    fn load(&mut self, component: &str) -> Result<()> {
+        self.plugin = load(&Runtime::new()?, component)?;
+        Ok(())
     }
 
     /// Native rate, the component's rate and its share, in paired runs.
@@ -134,6 +165,12 @@ impl Replay {
         remove(&path)?;
         Ok(measured)
     }
+}
+
+fn load(runtime: &Runtime, component: &str) -> Result<Arc<Plugin>> {
+    let host = Host::new(HostSettings::default())?;
+    let bytes = std::fs::read(components::path(component))?;
+    Ok(runtime.block_on(host.load(component, &bytes, &Settings::default()))?)
 }
 
 struct Measured {

@@ -9,22 +9,30 @@ use crate::{
 };
 
 pub(crate) const HELP: &str = "\
-Usage: cargo xtask bench [NAME…] [--events FILE] [--runs N]
+Usage: cargo xtask bench [NAME…] [--events FILE] [--runs N] [--no-page]
 
-Measures each named benchmark, or all of them:
+Measures each named benchmark, or all of them, prints the figures beside their
+targets, and writes docs/benchmarks.md with its charts:
 
-  import   appending the history, in events a second
-  replay   folding it through the file-churn component, against the same fold
-           in native Rust in the same run
+  accounts     small JSON payloads summed by key, for few keys and for many
+  git-history  the history of a real repository
+  nexmark      ten queries over auctions, bids and people
+  sparse       a plug-in that wants one event in a thousand
+  import       appending the history, in events a second
 
-  --events FILE  events as NDJSON, plain or gzip; otherwise the data set beside
-                 the repository, otherwise a generated stand-in
+All but the import are folded through a component and, in the same run, by the
+same fold in native Rust.
+
+  --events FILE  the history as NDJSON, plain or gzip; otherwise the data set
+                 beside the repository, otherwise a generated stand-in
   --runs N       paired runs, 5 unless told
+  --no-page      only print
 ";
 
 pub(crate) fn run(mut args: Args) -> Result<()> {
     let events = args.path("--events")?;
     let runs = args.option::<usize>("--runs")?;
+    let no_page = args.flag("--no-page");
     let names = args.words()?;
     let components = components::build(Which::Shipped)?.folder;
     let program = workspace::build_program("release")?;
@@ -35,6 +43,9 @@ pub(crate) fn run(mut args: Args) -> Result<()> {
     }
     if let Some(runs) = runs {
         bench.args(["--runs", &runs.to_string()]);
+    }
+    if !no_page {
+        bench.arg("--page").arg(workspace::root().join("docs"));
     }
     bench.env("PROJECTIONIST_TEST_PROGRAM", program).env("PROJECTIONIST_TEST_COMPONENTS", components);
     step::run(&mut bench)

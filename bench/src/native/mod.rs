@@ -7,6 +7,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod churn;
+pub(crate) mod nexmark;
 mod rows;
 
 use std::time::{Duration, Instant};

@@ -3,6 +3,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod git_history;
+pub(crate) mod nexmark;
 
 use std::{path::Path, sync::Arc};
 
