@@ -225,6 +225,6 @@ impl<K: Key + Hash + Eq, V: Serialize> Rows<K, V> {
 
     /// About what a flush would return.
     pub(crate) fn dirty_bytes(&self) -> usize {
-        self.dirty.len() * 64
+        self.dirty.len() * (size_of::<K>() + size_of::<V>() + 16)
     }
 }
