@@ -21,6 +21,10 @@ use anyhow::{Result, bail};
 use figures::Figure;
 use projectionist_tests::history;
 
+/// As the program has it, so that both sides of a comparison do.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many runs a figure is the median of, unless told otherwise.
 const RUNS: usize = 5;
 

@@ -155,7 +155,7 @@ fn failures_name_the_event_and_the_reason() {
     };
     check(json!({"item": "tea", "count": 0}), "the event at 2 (`order.placed`): nobody orders 0 of tea");
     check(
-        json!({"item": "tea", "count": "many"}),
+        json!({"count": "many", "item": "tea"}),
         "the event at 2 (`order.placed`): the data of `order.placed` cannot be read: at `count`: invalid type: \
          string \"many\", expected u64 at line 1 column 15",
     );

@@ -10,7 +10,8 @@ const HEAD: &str = "\
 Written by `cargo xtask bench`; `cargo xtask bench NAME…` measures some of them anew. Figures are medians of paired
 runs, with the least and the greatest. The *native fold* is the same fold written in Rust without a sandbox, over the
 same log, with the same commits to the same store, in the same process; shares of it are taken pair by pair, because
-machines are noisy. Both must end with the same digest, or the run fails.
+machines are noisy. Both must end with the same digest, or the run fails. What the time goes into where a figure misses
+its target, [the profiles](benchmarks/profile.md) say.
 
 ";
 

@@ -160,6 +160,9 @@ impl Block {
 pub struct BlockBuilder {
     names: Vec<String>,
     name_indexes: HashMap<String, u32, RandomState>,
+    /// The type, source and content type of the last event: the next one often
+    /// has the same.
+    recent: [u32; 3],
     heads: Vec<Head>,
     bytes: Vec<u8>,
 }
@@ -192,9 +195,9 @@ impl BlockBuilder {
             time: envelope.time.unwrap_or(recorded).as_micros(),
             recorded: recorded.as_micros(),
             version,
-            event_type: self.name(&envelope.event_type),
-            source: self.name(&envelope.source),
-            content_type: self.name(&envelope.content_type),
+            event_type: self.name(0, &envelope.event_type),
+            source: self.name(1, &envelope.source),
+            content_type: self.name(2, &envelope.content_type),
             flags: if envelope.time.is_none() { Head::NO_TIME } else { 0 },
             id: self.span(envelope.id.as_bytes()),
             subject: self.span(envelope.subject.as_deref().unwrap_or_default().as_bytes()),
@@ -208,9 +211,9 @@ impl BlockBuilder {
     /// Adds the event of another block that `head` describes.
     pub fn copy(&mut self, block: &Block, head: &Head) {
         let head = Head {
-            event_type: self.name(block.name(head.event_type)),
-            source: self.name(block.name(head.source)),
-            content_type: self.name(block.name(head.content_type)),
+            event_type: self.name(0, block.name(head.event_type)),
+            source: self.name(1, block.name(head.source)),
+            content_type: self.name(2, block.name(head.content_type)),
             id: self.span(block.slice(head.id)),
             subject: self.span(block.slice(head.subject)),
             data: self.span(block.slice(head.data)),
@@ -226,13 +229,22 @@ impl BlockBuilder {
         Block { names: self.names.into(), heads: self.heads.into(), bytes: self.bytes.into() }
     }
 
-    fn name(&mut self, name: &str) -> u32 {
-        if let Some(index) = self.name_indexes.get(name) {
-            return *index;
+    /// The index of a name; `role` is its place in `recent`.
+    fn name(&mut self, role: usize, name: &str) -> u32 {
+        let recent = self.recent[role];
+        if self.names.get(recent as usize).is_some_and(|recent| recent == name) {
+            return recent;
         }
-        let index = self.names.len() as u32;
-        self.names.push(name.to_owned());
-        self.name_indexes.insert(name.to_owned(), index);
+        let index = match self.name_indexes.get(name) {
+            Some(index) => *index,
+            None => {
+                let index = self.names.len() as u32;
+                self.names.push(name.to_owned());
+                self.name_indexes.insert(name.to_owned(), index);
+                index
+            }
+        };
+        self.recent[role] = index;
         index
     }
 
