@@ -3,13 +3,18 @@
 //! - `replay.rs`: how fast components fold logs, beside the same folds in native
 //!   Rust (`native/`) over the same logs (`workload/`).
 //! - `import.rs`: how fast the program takes events in, durably.
+//! - `append.rs`: the same over HTTP, one event a request.
+//! - `http.rs`, `latency.rs`: the client that these use, and how long things take.
 //! - `figures.rs`: what was measured. `report/`: the page that shows it.
 //!
 //! Machines are noisy: what is compared runs in turn, several times, and ratios
 //! are taken pair by pair.
 
+mod append;
 mod figures;
+mod http;
 mod import;
+mod latency;
 mod native;
 mod replay;
 mod report;
@@ -38,7 +43,7 @@ struct Benchmark {
     run: fn(&Input) -> Result<Vec<Figure>>,
 }
 
-const BENCHMARKS: [Benchmark; 5] = [
+const BENCHMARKS: [Benchmark; 6] = [
     Benchmark {
         name: "accounts",
         about: "Deposits with small JSON payloads are summed by account; state and checkpoint are durable. One core.",
@@ -66,7 +71,19 @@ const BENCHMARKS: [Benchmark; 5] = [
         about: "The whole program appends the history from a file; each batch is durable before the next.",
         run: import::run,
     },
+    Benchmark {
+        name: "append",
+        about: "Appends over HTTP to the whole program, one event a request, each answered when it is durable. The \
+                clients run on the same machine. No plug-in is deployed.",
+        run: append::run,
+    },
 ];
+
+/// How much of something a benchmark takes. A dev build takes a hundredth: it is
+/// there to see whether a benchmark works, not to measure.
+const fn sized(count: usize) -> usize {
+    if cfg!(debug_assertions) { count.div_ceil(100) } else { count }
+}
 
 fn main() -> Result<()> {
     let mut names = Vec::new();
@@ -86,6 +103,9 @@ fn main() -> Result<()> {
                 bail!("there is no benchmark {other:?}, only {}", known.join(", "));
             }
         }
+    }
+    if cfg!(debug_assertions) && page.is_some() {
+        bail!("a dev build measures nothing worth a page; use `cargo xtask bench`");
     }
     let input = Input { events: events.unwrap_or_else(|| history::whole().file), runs };
     let mut sections = Vec::new();

@@ -19,9 +19,10 @@ targets, and writes docs/benchmarks.md with its charts:
   nexmark      ten queries over auctions, bids and people
   sparse       a plug-in that wants one event in a thousand
   import       appending the history, in events a second
+  append       appends over HTTP, one event a request
 
-All but the import are folded through a component and, in the same run, by the
-same fold in native Rust.
+The first four are folded through a component and, in the same run, by the same
+fold in native Rust.
 
   --events FILE  the history as NDJSON, plain or gzip; otherwise the data set
                  beside the repository, otherwise a generated stand-in
