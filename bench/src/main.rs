@@ -4,6 +4,7 @@
 //!   Rust (`native/`) over the same logs (`workload/`).
 //! - `import.rs`: how fast the program takes events in, durably.
 //! - `append.rs`: the same over HTTP, one event a request.
+//! - `visible.rs`: how soon events are seen.
 //! - `http.rs`, `latency.rs`: the client that these use, and how long things take.
 //! - `figures.rs`: what was measured. `report/`: the page that shows it.
 //!
@@ -18,6 +19,7 @@ mod latency;
 mod native;
 mod replay;
 mod report;
+mod visible;
 mod workload;
 
 use std::path::PathBuf;
@@ -43,7 +45,7 @@ struct Benchmark {
     run: fn(&Input) -> Result<Vec<Figure>>,
 }
 
-const BENCHMARKS: [Benchmark; 6] = [
+const BENCHMARKS: [Benchmark; 7] = [
     Benchmark {
         name: "accounts",
         about: "Deposits with small JSON payloads are summed by account; state and checkpoint are durable. One core.",
@@ -76,6 +78,12 @@ const BENCHMARKS: [Benchmark; 6] = [
         about: "Appends over HTTP to the whole program, one event a request, each answered when it is durable. The \
                 clients run on the same machine. No plug-in is deployed.",
         run: append::run,
+    },
+    Benchmark {
+        name: "visible",
+        about: "5,000 events a second are appended over HTTP, one a request, with `accounts` live; some are followed \
+                from the append's answer to the answer of a read that waits for them, requests included.",
+        run: visible::run,
     },
 ];
 
