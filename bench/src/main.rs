@@ -4,7 +4,7 @@
 //!   Rust (`native/`) over the same logs (`workload/`).
 //! - `import.rs`: how fast the program takes events in, durably.
 //! - `append.rs`: the same over HTTP, one event a request.
-//! - `visible.rs`: how soon events are seen.
+//! - `visible.rs`, `read.rs`: how soon events are seen; reads of tables.
 //! - `http.rs`, `latency.rs`: the client that these use, and how long things take.
 //! - `figures.rs`: what was measured. `report/`: the page that shows it.
 //!
@@ -17,6 +17,7 @@ mod http;
 mod import;
 mod latency;
 mod native;
+mod read;
 mod replay;
 mod report;
 mod visible;
@@ -45,7 +46,7 @@ struct Benchmark {
     run: fn(&Input) -> Result<Vec<Figure>>,
 }
 
-const BENCHMARKS: [Benchmark; 7] = [
+const BENCHMARKS: [Benchmark; 8] = [
     Benchmark {
         name: "accounts",
         about: "Deposits with small JSON payloads are summed by account; state and checkpoint are durable. One core.",
@@ -84,6 +85,13 @@ const BENCHMARKS: [Benchmark; 7] = [
         about: "5,000 events a second are appended over HTTP, one a request, with `accounts` live; some are followed \
                 from the append's answer to the answer of a read that waits for them, requests included.",
         run: visible::run,
+    },
+    Benchmark {
+        name: "read",
+        about: "Rows of `accounts` are read over HTTP, by 32 connections at once, beside a bare axum route with the \
+                same bytes and headers. Then one read a millisecond, alone and while a changed component replays \
+                5,000,000 events. The clients run on the same machine.",
+        run: read::run,
     },
 ];
 

@@ -21,6 +21,7 @@ targets, and writes docs/benchmarks.md with its charts:
   import       appending the history, in events a second
   append       appends over HTTP, one event a request
   visible      from an append's answer until a table shows the event
+  read         rows over HTTP, also beside a replay
 
 The first four are folded through a component and, in the same run, by the same
 fold in native Rust.
