@@ -5,6 +5,7 @@
 //! - `import.rs`: how fast the program takes events in, durably.
 //! - `append.rs`: the same over HTTP, one event a request.
 //! - `visible.rs`, `read.rs`: how soon events are seen; reads of tables.
+//! - `start.rs`: what versions take to start.
 //! - `http.rs`, `latency.rs`: the client that these use, and how long things take.
 //! - `figures.rs`: what was measured. `report/`: the page that shows it.
 //!
@@ -20,6 +21,7 @@ mod native;
 mod read;
 mod replay;
 mod report;
+mod start;
 mod visible;
 mod workload;
 
@@ -46,7 +48,7 @@ struct Benchmark {
     run: fn(&Input) -> Result<Vec<Figure>>,
 }
 
-const BENCHMARKS: [Benchmark; 8] = [
+const BENCHMARKS: [Benchmark; 9] = [
     Benchmark {
         name: "accounts",
         about: "Deposits with small JSON payloads are summed by account; state and checkpoint are durable. One core.",
@@ -92,6 +94,11 @@ const BENCHMARKS: [Benchmark; 8] = [
                 same bytes and headers. Then one read a millisecond, alone and while a changed component replays \
                 5,000,000 events. The clients run on the same machine.",
         run: read::run,
+    },
+    Benchmark {
+        name: "start",
+        about: "The component of `accounts` is loaded, from the compile cache or compiled, until an instance is ready.",
+        run: start::run,
     },
 ];
 

@@ -22,6 +22,7 @@ targets, and writes docs/benchmarks.md with its charts:
   append       appends over HTTP, one event a request
   visible      from an append's answer until a table shows the event
   read         rows over HTTP, also beside a replay
+  start        a version's code, from the compile cache or compiled
 
 The first four are folded through a component and, in the same run, by the same
 fold in native Rust.
