@@ -5,7 +5,7 @@
 //! - `import.rs`: how fast the program takes events in, durably.
 //! - `append.rs`: the same over HTTP, one event a request.
 //! - `visible.rs`, `read.rs`: how soon events are seen; reads of tables.
-//! - `start.rs`: what versions take to start.
+//! - `start.rs`, `idle.rs`: what versions take to start, and to do nothing.
 //! - `http.rs`, `latency.rs`: the client that these use, and how long things take.
 //! - `figures.rs`: what was measured. `report/`: the page that shows it.
 //!
@@ -15,6 +15,7 @@
 mod append;
 mod figures;
 mod http;
+mod idle;
 mod import;
 mod latency;
 mod native;
@@ -48,7 +49,7 @@ struct Benchmark {
     run: fn(&Input) -> Result<Vec<Figure>>,
 }
 
-const BENCHMARKS: [Benchmark; 9] = [
+const BENCHMARKS: [Benchmark; 10] = [
     Benchmark {
         name: "accounts",
         about: "Deposits with small JSON payloads are summed by account; state and checkpoint are durable. One core.",
@@ -99,6 +100,12 @@ const BENCHMARKS: [Benchmark; 9] = [
         name: "start",
         about: "The component of `accounts` is loaded, from the compile cache or compiled, until an instance is ready.",
         run: start::run,
+    },
+    Benchmark {
+        name: "idle",
+        about: "Copies of a small plug-in under many names are live in one program. Then one event is appended, which \
+                all of them want.",
+        run: idle::run,
     },
 ];
 

@@ -23,6 +23,7 @@ targets, and writes docs/benchmarks.md with its charts:
   visible      from an append's answer until a table shows the event
   read         rows over HTTP, also beside a replay
   start        a version's code, from the compile cache or compiled
+  idle         1,000 plug-ins with nothing to do
 
 The first four are folded through a component and, in the same run, by the same
 fold in native Rust.
