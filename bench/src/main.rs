@@ -6,6 +6,7 @@
 //! - `append.rs`: the same over HTTP, one event a request.
 //! - `visible.rs`, `read.rs`: how soon events are seen; reads of tables.
 //! - `start.rs`, `idle.rs`: what versions take to start, and to do nothing.
+//! - `large.rs`, `long.rs`: whether it stays fast with much state and many events.
 //! - `http.rs`, `latency.rs`: the client that these use, and how long things take.
 //! - `figures.rs`: what was measured. `report/`: the page that shows it.
 //!
@@ -17,7 +18,9 @@ mod figures;
 mod http;
 mod idle;
 mod import;
+mod large;
 mod latency;
+mod long;
 mod native;
 mod read;
 mod replay;
@@ -26,7 +29,7 @@ mod start;
 mod visible;
 mod workload;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use figures::Figure;
@@ -49,7 +52,7 @@ struct Benchmark {
     run: fn(&Input) -> Result<Vec<Figure>>,
 }
 
-const BENCHMARKS: [Benchmark; 10] = [
+const BENCHMARKS: [Benchmark; 12] = [
     Benchmark {
         name: "accounts",
         about: "Deposits with small JSON payloads are summed by account; state and checkpoint are durable. One core.",
@@ -107,6 +110,17 @@ const BENCHMARKS: [Benchmark; 10] = [
                 all of them want.",
         run: idle::run,
     },
+    Benchmark {
+        name: "large",
+        about: "12,000,000 deposits into 10,000,000 accounts: the guest's memory is held to 64 MiB, the store's cache \
+                to 256 MiB. One core, in a process of its own.",
+        run: large::run,
+    },
+    Benchmark {
+        name: "long",
+        about: "30,000,000 deposits into 100,000 accounts, beside the first 3,000,000 of the same log. One core.",
+        run: long::run,
+    },
 ];
 
 /// How much of something a benchmark takes. A dev build takes a hundredth: it is
@@ -121,6 +135,7 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            large::CHILD => return large::fold(Path::new(&arguments.next().unwrap_or_default())),
             "--events" => events = arguments.next().map(PathBuf::from),
             "--page" => page = arguments.next().map(PathBuf::from),
             "--runs" => match arguments.next().and_then(|runs| runs.parse().ok()).filter(|runs| *runs > 0) {

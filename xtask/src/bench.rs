@@ -24,6 +24,8 @@ targets, and writes docs/benchmarks.md with its charts:
   read         rows over HTTP, also beside a replay
   start        a version's code, from the compile cache or compiled
   idle         1,000 plug-ins with nothing to do
+  large        ten million accounts in little memory
+  long         thirty million events, beside three million
 
 The first four are folded through a component and, in the same run, by the same
 fold in native Rust.
