@@ -11,7 +11,7 @@
 //! - `figures.rs`: what was measured. `report/`: the page that shows it.
 //!
 //! Machines are noisy: what is compared runs in turn, several times, and ratios
-//! are taken pair by pair.
+//! are taken pair by pair. `benches/` holds microbenchmarks for `cargo bench`.
 
 mod append;
 mod figures;
