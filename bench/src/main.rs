@@ -3,19 +3,33 @@
 //! - `replay.rs`: how fast components fold logs, beside the same folds in native
 //!   Rust (`native/`) over the same logs (`workload/`).
 //! - `import.rs`: how fast the program takes events in, durably.
+//! - `append.rs`: the same over HTTP, one event a request.
+//! - `visible.rs`, `read.rs`: how soon events are seen; reads of tables.
+//! - `start.rs`, `idle.rs`: what versions take to start, and to do nothing.
+//! - `large.rs`, `long.rs`: whether it stays fast with much state and many events.
+//! - `http.rs`, `latency.rs`: the client that these use, and how long things take.
 //! - `figures.rs`: what was measured. `report/`: the page that shows it.
 //!
 //! Machines are noisy: what is compared runs in turn, several times, and ratios
-//! are taken pair by pair.
+//! are taken pair by pair. `benches/` holds microbenchmarks for `cargo bench`.
 
+mod append;
 mod figures;
+mod http;
+mod idle;
 mod import;
+mod large;
+mod latency;
+mod long;
 mod native;
+mod read;
 mod replay;
 mod report;
+mod start;
+mod visible;
 mod workload;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use figures::Figure;
@@ -42,7 +56,7 @@ struct Benchmark {
     run: fn(&Input) -> Result<Vec<Figure>>,
 }
 
-const BENCHMARKS: [Benchmark; 5] = [
+const BENCHMARKS: [Benchmark; 12] = [
     Benchmark {
         name: "accounts",
         about: "Deposits with small JSON payloads are summed by account; state and checkpoint are durable. One core.",
@@ -70,7 +84,54 @@ const BENCHMARKS: [Benchmark; 5] = [
         about: "The whole program appends the history from a file; each batch is durable before the next.",
         run: import::run,
     },
+    Benchmark {
+        name: "append",
+        about: "Appends over HTTP to the whole program, one event a request, each answered when it is durable. The \
+                clients run on the same machine. No plug-in is deployed.",
+        run: append::run,
+    },
+    Benchmark {
+        name: "visible",
+        about: "5,000 events a second are appended over HTTP, one a request, with `accounts` live; some are followed \
+                from the append's answer to the answer of a read that waits for them, requests included.",
+        run: visible::run,
+    },
+    Benchmark {
+        name: "read",
+        about: "Rows of `accounts` are read over HTTP, by 32 connections at once, beside a bare axum route with the \
+                same bytes and headers. Then one read a millisecond, alone and while a changed component replays \
+                5,000,000 events. The clients run on the same machine.",
+        run: read::run,
+    },
+    Benchmark {
+        name: "start",
+        about: "The component of `accounts` is loaded, from the compile cache or compiled, until an instance is ready.",
+        run: start::run,
+    },
+    Benchmark {
+        name: "idle",
+        about: "Copies of a small plug-in under many names are live in one program. Then one event is appended, which \
+                all of them want.",
+        run: idle::run,
+    },
+    Benchmark {
+        name: "large",
+        about: "12,000,000 deposits into 10,000,000 accounts: the guest's memory is held to 64 MiB, the store's cache \
+                to 256 MiB. One core, in a process of its own.",
+        run: large::run,
+    },
+    Benchmark {
+        name: "long",
+        about: "30,000,000 deposits into 100,000 accounts, beside the first 3,000,000 of the same log. One core.",
+        run: long::run,
+    },
 ];
+
+/// How much of something a benchmark takes. A dev build takes a hundredth: it is
+/// there to see whether a benchmark works, not to measure.
+const fn sized(count: usize) -> usize {
+    if cfg!(debug_assertions) { count.div_ceil(100) } else { count }
+}
 
 fn main() -> Result<()> {
     let mut names = Vec::new();
@@ -78,6 +139,7 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            large::CHILD => return large::fold(Path::new(&arguments.next().unwrap_or_default())),
             "--events" => events = arguments.next().map(PathBuf::from),
             "--page" => page = arguments.next().map(PathBuf::from),
             "--runs" => match arguments.next().and_then(|runs| runs.parse().ok()).filter(|runs| *runs > 0) {
@@ -90,6 +152,9 @@ fn main() -> Result<()> {
                 bail!("there is no benchmark {other:?}, only {}", known.join(", "));
             }
         }
+    }
+    if cfg!(debug_assertions) && page.is_some() {
+        bail!("a dev build measures nothing worth a page; use `cargo xtask bench`");
     }
     let input = Input { events: events.unwrap_or_else(|| history::whole().file), runs };
     let mut sections = Vec::new();

@@ -116,6 +116,11 @@ impl Replay {
         Ok(Self { log, plugin: load(&runtime, component)?, folder })
     }
 
+    /// What it folds.
+    pub(crate) fn log(&self) -> &Arc<dyn EventLog> {
+        &self.log
+    }
+
     /// Folds with another component from now on.
     fn load(&mut self, component: &str) -> Result<()> {
         self.plugin = load(&Runtime::new()?, component)?;
@@ -147,7 +152,7 @@ impl Replay {
     }
 
     /// Times a fold into an empty store on disk, its last durable commit included.
-    fn measured(
+    pub(crate) fn measured(
         &self,
         cores: Cores,
         fold: impl FnOnce(&Arc<Version>, &Runtime) -> Result<()> + Send,
@@ -173,20 +178,21 @@ fn load(runtime: &Runtime, component: &str) -> Result<Arc<Plugin>> {
     Ok(runtime.block_on(host.load(component, &bytes, &Settings::default()))?)
 }
 
-struct Measured {
+/// A fold that has been timed.
+pub(crate) struct Measured {
     checkpoint: Checkpoint,
     seconds: f64,
 }
 
 impl Measured {
     /// Of all events that were read, also those that the fold did not want.
-    fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.checkpoint.position as f64 / self.seconds
     }
 }
 
 /// Runs something on a thread of its own; what that starts stays on the same cores.
-fn on<T: Send>(cores: Cores, run: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub(crate) fn on<T: Send>(cores: Cores, run: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             if cores == Cores::One {

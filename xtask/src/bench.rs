@@ -19,9 +19,16 @@ targets, and writes docs/benchmarks.md with its charts:
   nexmark      ten queries over auctions, bids and people
   sparse       a plug-in that wants one event in a thousand
   import       appending the history, in events a second
+  append       appends over HTTP, one event a request
+  visible      from an append's answer until a table shows the event
+  read         rows over HTTP, also beside a replay
+  start        a version's code, from the compile cache or compiled
+  idle         1,000 plug-ins with nothing to do
+  large        ten million accounts in little memory
+  long         thirty million events, beside three million
 
-All but the import are folded through a component and, in the same run, by the
-same fold in native Rust.
+The first four are folded through a component and, in the same run, by the same
+fold in native Rust.
 
   --events FILE  the history as NDJSON, plain or gzip; otherwise the data set
                  beside the repository, otherwise a generated stand-in

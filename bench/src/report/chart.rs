@@ -9,10 +9,14 @@ const LABEL: usize = 330;
 const BAR: usize = 18;
 const GAP: usize = 8;
 
-/// One bar a figure that has the first figure's unit; none if that has none.
+/// One bar a figure that has the first figure's unit; none if that has none, or
+/// shares it with no other.
 pub(super) fn bars(figures: &[Figure]) -> Option<String> {
     let unit = figures.first().map(|figure| &figure.unit).filter(|unit| !unit.is_empty())?;
     let figures: Vec<&Figure> = figures.iter().filter(|figure| figure.unit == *unit).collect();
+    if figures.len() < 2 {
+        return None;
+    }
     let most = figures.iter().map(|figure| figure.median()).fold(f64::MIN_POSITIVE, f64::max);
     let room = (WIDTH - LABEL - 120) as f64;
     let height = figures.len() * (BAR + GAP) + GAP;

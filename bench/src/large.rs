@@ -1,0 +1,123 @@
+//! More state than fits into the memory that it is given: ten million accounts
+//! through a small cache in the guest and a small one in the store.
+//!
+//! Each fold has a process of its own, this program again with [`CHILD`] as its
+//! argument, so that the memory that is watched is that of a fold and no more.
+
+use std::{
+    io::Read as _,
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use projectionist::{
+    event::Position,
+    log::{EventLog, LogSettings, embedded::EmbeddedLog},
+    plugin::{Host, HostSettings, Settings},
+    projection::{self, Version},
+    state::VersionState,
+};
+use projectionist_tests::{components, program};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::{self, Runtime};
+
+use crate::{
+    Figure, Input,
+    native::now,
+    replay::{Cores, on},
+    sized,
+    workload::{self, accounts::Spread},
+};
+
+/// The argument that makes this program the one that folds; a folder follows.
+pub(crate) const CHILD: &str = "--fold-large";
+
+const EVENTS: usize = sized(12_000_000);
+const ACCOUNTS: u64 = sized(10_000_000) as u64;
+/// What the store may keep in memory.
+const STORE_CACHE: usize = 256 << 20;
+/// The plug-in's settings file. What has changed stays in the guest until it is
+/// committed, where it takes several times the bytes of a commit, so commits
+/// have to come early.
+const SETTINGS: &str = r#"
+[limits]
+memory = "64 MiB"
+cache = "24 MiB"
+[policies]
+commit-bytes = "6 MiB"
+"#;
+/// How often the fold's memory is looked at.
+const SAMPLED: Duration = Duration::from_millis(50);
+
+/// What the process that folds tells at its end.
+#[derive(Serialize, Deserialize)]
+struct Folded {
+    position: Position,
+    seconds: f64,
+}
+
+pub(crate) fn run(input: &Input) -> Result<Vec<Figure>> {
+    let folder = tempfile::tempdir()?;
+    let events = workload::accounts::events(EVENTS, ACCOUNTS, Spread::Uniform)?;
+    drop(workload::fill(&Runtime::new()?, &folder.path().join("log"), events)?);
+    let (mut rates, mut peaks, mut growth) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..input.runs {
+        let (folded, memory) = watched(folder.path())?;
+        ensure!(folded.position == EVENTS as Position, "the fold ended at {}", folded.position);
+        rates.push(EVENTS as f64 / folded.seconds);
+        let (first, second) = memory.split_at(memory.len().div_ceil(2));
+        let peak = |samples: &[u64]| samples.iter().max().copied().unwrap_or(0) as f64;
+        peaks.push(peak(&memory) / f64::from(1 << 20));
+        growth.push(peak(second) / peak(first));
+    }
+    Ok(vec![
+        Figure::new("component", "events/s", rates).at_least(2.5e5),
+        Figure::new("resident memory, peak", "MiB", peaks).at_most(1024.0),
+        Figure::new("peak of the second half over that of the first", "", growth),
+    ])
+}
+
+/// Lets another process fold; how much memory that held all the while.
+fn watched(folder: &Path) -> Result<(Folded, Vec<u64>)> {
+    let mut child =
+        Command::new(std::env::current_exe()?).arg(CHILD).arg(folder).stdout(Stdio::piped()).spawn()?;
+    let mut memory = Vec::new();
+    let status = loop {
+        memory.extend(program::memory(child.id()));
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        thread::sleep(SAMPLED);
+    };
+    ensure!(status.success(), "the process that folds failed: {status}");
+    ensure!(!memory.is_empty(), "this system does not tell how much memory a process holds");
+    let mut output = String::new();
+    child.stdout.take().context("its output is piped")?.read_to_string(&mut output)?;
+    Ok((serde_json::from_str(&output)?, memory))
+}
+
+/// What the other process does: folds the folder's log, tells how long it took,
+/// and leaves no state behind.
+pub(crate) fn fold(folder: &Path) -> Result<()> {
+    let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(folder.join("log"), LogSettings::default())?);
+    let path = folder.join("state");
+    let folded = on(Cores::One, || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let host = Host::new(HostSettings::default())?;
+        let (component, settings) = (components::bytes("accounts"), Settings::parse(SETTINGS)?);
+        let plugin = runtime.block_on(host.load("accounts", &component, &settings))?;
+        let state = Arc::new(VersionState::open(&path, plugin.tables(), STORE_CACHE)?);
+        let version = Arc::new(Version::new("accounts", "", plugin, state));
+        let begun = now();
+        runtime.block_on(projection::fold(Arc::clone(&version), log))?;
+        let seconds = begun.elapsed().as_secs_f64();
+        Ok(Folded { position: version.state().checkpoint().position, seconds })
+    })?;
+    std::fs::remove_file(path)?;
+    println!("{}", serde_json::to_string(&folded)?);
+    Ok(())
+}
