@@ -14,17 +14,17 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.recovery import RecoveryConfig
 
 # "Fetching smaller batches […] may decrease latency, while increasing batch sizes may improve throughput"
-# https://docs.bytewax.io/stable/guide/advanced-concepts/performance.html
+# https://github.com/bytewax/bytewax/blob/main/docs/guide/advanced-concepts/performance.md
 BATCH = 50_000
 # "the longer this duration is, the less overhead there will be"; 10 s is what `bytewax.run` takes if not told.
-# https://docs.bytewax.io/stable/guide/concepts/recovery.html
+# https://github.com/bytewax/bytewax/blob/main/docs/guide/concepts/recovery.md
 SNAPSHOT = timedelta(seconds=10)
 
 latest = {}  # what the sink has been given last for each account, to check it
 
 
 class Account(StatefulBatchLogic):
-    """https://docs.bytewax.io/stable/api/bytewax/bytewax.operators.html: the operator that all stateful ones use."""
+    """Balance and count of one account, for the operator on which all other stateful ones are built."""
 
     def __init__(self, state):
         self.balance, self.count = state or (0, 0)

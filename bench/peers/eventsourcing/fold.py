@@ -32,8 +32,8 @@ class Accounts(Application):
 
 
 class BalancesView(SQLiteTrackingRecorder):
-    """State and position change in one transaction, as
-    https://eventsourcing.readthedocs.io/en/stable/topics/tutorial/part4.html does it."""
+    """State and position change in one transaction: "recording updates to the materialised view atomically with
+    tracking objects". https://eventsourcing.readthedocs.io/en/stable/topics/projection.html"""
 
     def construct_create_table_statements(self):
         table = "CREATE TABLE IF NOT EXISTS balances (account TEXT PRIMARY KEY, balance INTEGER, count INTEGER)"
