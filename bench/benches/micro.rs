@@ -20,6 +20,10 @@ use projectionist::{
 use projectionist_tests::components;
 use tokio::runtime::{Builder, Runtime};
 
+#[path = "../src/workload/accounts.rs"]
+#[allow(dead_code, reason = "only its deposits are wanted here")]
+mod accounts;
+
 /// As many events as the engine hands over at once.
 const EVENTS: usize = 4096;
 /// Rows of the table that is read and written.
@@ -134,18 +138,9 @@ fn load(criterion: &mut Criterion) {
 fn deposits(event_type: &str) -> Block {
     let mut block = BlockBuilder::new();
     for number in 0..EVENTS {
-        let account = format!("acct-{:07}", number * STRIDE % EVENTS);
-        let envelope = Envelope {
-            id: number.to_string(),
-            source: "/bank".to_owned(),
-            event_type: event_type.to_owned(),
-            content_type: "application/json".to_owned(),
-            data: format!(r#"{{"account":"{account}","amount":{number}}}"#).into(),
-            subject: Some(account),
-            time: None,
-            tags: Vec::new(),
-            extensions: Default::default(),
-        };
+        let account = (number * STRIDE % EVENTS) as u64;
+        let deposit = accounts::deposit(number, account, number as i64);
+        let envelope = Envelope { event_type: event_type.to_owned(), ..deposit };
         block.push(number as Position + 1, Timestamp::from_micros(0), 1, &envelope);
     }
     block.build()
@@ -183,7 +178,7 @@ fn put(state: &VersionState, rows: &[Vec<u8>], value: &[u8], position: Position,
 }
 
 fn row_key(row: usize) -> Vec<u8> {
-    key::encode(&[key::Part::String(format!("acct-{row:07}"))])
+    key::encode(&[key::Part::String(accounts::name(row as u64))])
 }
 
 fn runtime() -> Runtime {

@@ -12,15 +12,16 @@ use std::{
 
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
+use projectionist::event::Envelope;
 use projectionist_tests::Server;
-use tokio::runtime;
 
 use crate::{
     Figure, Input,
     http::{self, Connection},
     latency::Latencies,
     native::now,
-    sized,
+    single_thread, sized,
+    workload::accounts::{deposit, name},
 };
 
 const CLIENTS: usize = 64;
@@ -61,7 +62,7 @@ pub(crate) fn run(input: &Input) -> Result<Vec<Figure>> {
 /// one before is acknowledged; says how long each append took.
 fn append(address: SocketAddr, events: &Cell<usize>, clients: usize, count: usize) -> Result<Latencies> {
     // One thread for all clients: the server needs the other cores.
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = single_thread()?;
     let end = events.get() + count;
     let client = async || -> Result<Latencies> {
         let mut connection = Connection::open(address).await?;
@@ -84,17 +85,24 @@ fn append(address: SocketAddr, events: &Cell<usize>, clients: usize, count: usiz
 
 /// A deposit into one of the accounts, as a request of its own.
 pub(crate) fn request(number: usize, accounts: u64) -> Vec<u8> {
-    let account = account(number, accounts);
+    let account = account_number(number, accounts);
+    let Envelope { id, source, event_type, subject, content_type, data, .. } =
+        deposit(number, account, (number % 1000 + 1) as i64);
+    let (subject, data) = (subject.unwrap_or_default(), String::from_utf8_lossy(&data));
     let event = format!(
-        r#"{{"specversion":"1.0","id":"{number}","source":"/bank","type":"account.deposited","subject":"{account}","datacontenttype":"application/json","data":{{"account":"{account}","amount":{}}}}}"#,
-        number % 1000 + 1
+        r#"{{"specversion":"1.0","id":"{id}","source":"{source}","type":"{event_type}","subject":"{subject}","datacontenttype":"{content_type}","data":{data}}}"#
     );
     http::post("/events", "application/cloudevents+json", &event)
 }
 
-/// The account that the deposit with this number goes into; neighbours lie apart.
+/// The account that the deposit with this number goes into.
 pub(crate) fn account(number: usize, accounts: u64) -> String {
-    format!("acct-{:07}", (number as u64).wrapping_mul(7919) % accounts)
+    name(account_number(number, accounts))
+}
+
+/// Neighbours lie apart.
+fn account_number(number: usize, accounts: u64) -> u64 {
+    (number as u64).wrapping_mul(7919) % accounts
 }
 
 /// Writes a page and waits for the disk, again and again, over a file that is

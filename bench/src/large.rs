@@ -17,18 +17,15 @@ use anyhow::{Context as _, Result, ensure};
 use projectionist::{
     event::Position,
     log::{EventLog, LogSettings, embedded::EmbeddedLog},
-    plugin::{Host, HostSettings, Settings},
-    projection::{self, Version},
-    state::VersionState,
+    projection,
 };
-use projectionist_tests::{components, program};
+use projectionist_tests::program;
 use serde::{Deserialize, Serialize};
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::Runtime;
 
 use crate::{
     Figure, Input,
-    native::now,
-    replay::{Cores, on},
+    replay::{self, Cores},
     sized,
     workload::{self, accounts::Spread},
 };
@@ -104,20 +101,12 @@ fn watched(folder: &Path) -> Result<(Folded, Vec<u64>)> {
 /// and leaves no state behind.
 pub(crate) fn fold(folder: &Path) -> Result<()> {
     let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(folder.join("log"), LogSettings::default())?);
+    let plugin = replay::load("accounts", SETTINGS)?;
     let path = folder.join("state");
-    let folded = on(Cores::One, || {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let host = Host::new(HostSettings::default())?;
-        let (component, settings) = (components::bytes("accounts"), Settings::parse(SETTINGS)?);
-        let plugin = runtime.block_on(host.load("accounts", &component, &settings))?;
-        let state = Arc::new(VersionState::open(&path, plugin.tables(), STORE_CACHE)?);
-        let version = Arc::new(Version::new("accounts", "", plugin, state));
-        let begun = now();
-        runtime.block_on(projection::fold(Arc::clone(&version), log))?;
-        let seconds = begun.elapsed().as_secs_f64();
-        Ok(Folded { position: version.state().checkpoint().position, seconds })
+    let measured = replay::measured(&plugin, &path, STORE_CACHE, Cores::One, |version, runtime| {
+        Ok(runtime.block_on(projection::fold(Arc::clone(version), log))?)
     })?;
-    std::fs::remove_file(path)?;
+    let folded = Folded { position: measured.checkpoint.position, seconds: measured.seconds };
     println!("{}", serde_json::to_string(&folded)?);
     Ok(())
 }

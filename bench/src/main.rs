@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use figures::Figure;
 use projectionist_tests::history;
+use tokio::runtime::{self, Runtime};
 
 /// As the program has it, so that both sides of a comparison do.
 #[global_allocator]
@@ -131,6 +132,12 @@ const BENCHMARKS: [Benchmark; 12] = [
 /// there to see whether a benchmark works, not to measure.
 const fn sized(count: usize) -> usize {
     if cfg!(debug_assertions) { count.div_ceil(100) } else { count }
+}
+
+/// A runtime of one thread: for clients, since the server needs the other cores,
+/// and for folds on one core.
+fn single_thread() -> Result<Runtime> {
+    Ok(runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
 fn main() -> Result<()> {

@@ -30,8 +30,11 @@ use crate::{
     http::{self, Answer, Connection},
     latency::Latencies,
     native::now,
-    sized,
-    workload::{self, accounts::Spread},
+    single_thread, sized,
+    workload::{
+        self,
+        accounts::{Spread, name},
+    },
 };
 
 /// The log, long enough for its replay to take seconds.
@@ -81,7 +84,7 @@ pub(crate) fn run(input: &Input) -> Result<Vec<Figure>> {
 /// Reads of accounts at random.
 fn requests() -> Vec<Vec<u8>> {
     let mut random = SmallRng::seed_from_u64(1);
-    let path = |account| format!("/projections/accounts/tables/accounts/acct-{account:07}");
+    let path = |account| format!("/projections/accounts/tables/accounts/{}", name(account));
     (0..1_000).map(|_| http::get(&path(random.random_range(0..ACCOUNTS)))).collect()
 }
 
@@ -139,7 +142,7 @@ fn told<'a>(answer: &'a Answer<'_>) -> impl Iterator<Item = (&'a str, &'a str)> 
 /// the answer to the one before.
 fn rate(address: SocketAddr, requests: &[Vec<u8>], count: usize) -> Result<f64> {
     // One thread for all connections: the server needs the other cores.
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = single_thread()?;
     let reader = async |lane: usize| -> Result<()> {
         let mut connection = Connection::open(address).await?;
         for number in (lane..count).step_by(CONNECTIONS) {
@@ -211,7 +214,7 @@ fn read_until(
     address: SocketAddr,
     requests: &[Vec<u8>],
 ) -> Result<Vec<(Instant, Duration)>> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = single_thread()?;
     runtime.block_on(async {
         let mut connection = Connection::open(address).await?;
         let mut timetable = tokio::time::interval(EVERY);

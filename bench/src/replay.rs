@@ -11,11 +11,12 @@ use projectionist::{
     state::{Checkpoint, VersionState},
 };
 use projectionist_tests::components;
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::Runtime;
 
 use crate::{
     Figure, Input,
     native::{self, Fold},
+    single_thread,
     workload::{self, accounts::Spread},
 };
 
@@ -90,6 +91,9 @@ pub(crate) fn sparse(input: &Input) -> Result<Vec<Figure>> {
     Ok(vec![native, component.at_least(2e7), share])
 }
 
+/// What a store may keep in memory; the engine's default.
+const STORE_CACHE: usize = 64 << 20;
+
 /// Where a fold may run.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Cores {
@@ -113,7 +117,7 @@ impl Replay {
         let runtime = Runtime::new()?;
         let folder = tempfile::tempdir()?;
         let log = workload::fill(&runtime, &folder.path().join("log"), events)?;
-        Ok(Self { log, plugin: load(&runtime, component)?, folder })
+        Ok(Self { log, plugin: load(component, "")?, folder })
     }
 
     /// What it folds.
@@ -123,7 +127,7 @@ impl Replay {
 
     /// Folds with another component from now on.
     fn load(&mut self, component: &str) -> Result<()> {
-        self.plugin = load(&Runtime::new()?, component)?;
+        self.plugin = load(component, "")?;
         Ok(())
     }
 
@@ -151,37 +155,49 @@ impl Replay {
         Ok([native, component, share])
     }
 
-    /// Times a fold into an empty store on disk, its last durable commit included.
+    /// Times a fold of its log, or part of it.
     pub(crate) fn measured(
         &self,
         cores: Cores,
         fold: impl FnOnce(&Arc<Version>, &Runtime) -> Result<()> + Send,
     ) -> Result<Measured> {
-        let path = self.folder.path().join("state");
-        let measured = on(cores, || {
-            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            let state = Arc::new(VersionState::open(&path, self.plugin.tables(), 64 << 20)?);
-            let version = Arc::new(Version::new(self.plugin.name(), "", Arc::clone(&self.plugin), state));
-            let begun = native::now();
-            fold(&version, &runtime)?;
-            let seconds = begun.elapsed().as_secs_f64();
-            Ok(Measured { checkpoint: version.state().checkpoint(), seconds })
-        })?;
-        remove(&path)?;
-        Ok(measured)
+        measured(&self.plugin, &self.folder.path().join("state"), STORE_CACHE, cores, fold)
     }
 }
 
-fn load(runtime: &Runtime, component: &str) -> Result<Arc<Plugin>> {
+/// Times a fold into an empty store on disk, its last durable commit included.
+/// Leaves no store behind. `cache`: what the store may keep in memory, in bytes.
+pub(crate) fn measured(
+    plugin: &Arc<Plugin>,
+    path: &Path,
+    cache: usize,
+    cores: Cores,
+    fold: impl FnOnce(&Arc<Version>, &Runtime) -> Result<()> + Send,
+) -> Result<Measured> {
+    let measured = on(cores, || {
+        let runtime = single_thread()?;
+        let state = Arc::new(VersionState::open(path, plugin.tables(), cache)?);
+        let version = Arc::new(Version::new(plugin.name(), "", Arc::clone(plugin), state));
+        let begun = native::now();
+        fold(&version, &runtime)?;
+        let seconds = begun.elapsed().as_secs_f64();
+        Ok(Measured { checkpoint: version.state().checkpoint(), seconds })
+    })?;
+    std::fs::remove_file(path)?;
+    Ok(measured)
+}
+
+/// A component with the settings of its settings file.
+pub(crate) fn load(component: &str, settings: &str) -> Result<Arc<Plugin>> {
     let host = Host::new(HostSettings::default())?;
-    let bytes = std::fs::read(components::path(component))?;
-    Ok(runtime.block_on(host.load(component, &bytes, &Settings::default()))?)
+    let (bytes, settings) = (components::bytes(component), Settings::parse(settings)?);
+    Ok(Runtime::new()?.block_on(host.load(component, &bytes, &settings))?)
 }
 
 /// A fold that has been timed.
 pub(crate) struct Measured {
-    checkpoint: Checkpoint,
-    seconds: f64,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) seconds: f64,
 }
 
 impl Measured {
@@ -192,7 +208,7 @@ impl Measured {
 }
 
 /// Runs something on a thread of its own; what that starts stays on the same cores.
-pub(crate) fn on<T: Send>(cores: Cores, run: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+fn on<T: Send>(cores: Cores, run: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             if cores == Cores::One {
@@ -204,11 +220,4 @@ pub(crate) fn on<T: Send>(cores: Cores, run: impl FnOnce() -> Result<T> + Send) 
         });
         thread.join().map_err(|_| anyhow!("a benchmark panicked"))?
     })
-}
-
-fn remove(path: &Path) -> Result<()> {
-    if path.exists() {
-        std::fs::remove_file(path)?;
-    }
-    Ok(())
 }

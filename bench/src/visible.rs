@@ -13,14 +13,14 @@ use std::{
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
 use projectionist_tests::Server;
-use tokio::{runtime, time::sleep_until};
+use tokio::time::sleep_until;
 
 use crate::{
     Figure, Input, append,
     http::{self, Connection},
     latency::Latencies,
     native::now,
-    sized,
+    single_thread, sized,
 };
 
 /// Events a second, over all connections.
@@ -69,7 +69,7 @@ struct Seen {
 /// Offers the events from number `first` on, each at its time.
 fn offer(address: SocketAddr, first: usize, count: usize) -> Result<Seen> {
     // One thread for all connections: the server needs the other cores.
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = single_thread()?;
     runtime.block_on(async {
         let begun = now() + Duration::from_millis(10);
         let connections =

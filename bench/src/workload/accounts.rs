@@ -33,8 +33,13 @@ pub(crate) fn events(
     }))
 }
 
+/// The subject of an account, which is also its key.
+pub(crate) fn name(account: u64) -> String {
+    format!("acct-{account:07}")
+}
+
 pub(crate) fn deposit(number: usize, account: u64, amount: i64) -> Envelope {
-    let account = format!("acct-{account:07}");
+    let account = name(account);
     Envelope {
         id: number.to_string(),
         source: "/bank".to_owned(),

@@ -14,9 +14,11 @@
 //! | `q20.rs` | 0 `bids`, 1 `auctions`, 2 `early` |
 //! | `q22.rs` | 0 `bids` |
 //!
-//! What each holds and why, the plug-ins say. Not here: the SDK, nor anything
-//! that these folds would share with the plug-ins; only so is it a comparison.
+//! `payload.rs`: events that are kept whole. What each table holds and why, the
+//! plug-ins say. Not here: the SDK, nor anything that these folds would share
+//! with the plug-ins; only so is it a comparison.
 
+mod payload;
 mod q1;
 mod q18;
 mod q20;

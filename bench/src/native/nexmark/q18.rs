@@ -1,21 +1,9 @@
 //! Each bidder's last bid on each auction.
 
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
 
-use super::BID;
+use super::{BID, payload::Bid};
 use crate::native::{Changes, Fold, NativeEvent, Rows};
-
-#[derive(Default, Serialize, Deserialize)]
-struct Bid {
-    auction: u64,
-    bidder: u64,
-    price: u64,
-    channel: String,
-    url: String,
-    date_time: u64,
-    extra: String,
-}
 
 #[derive(Default)]
 pub(crate) struct Q18 {

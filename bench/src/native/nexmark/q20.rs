@@ -3,35 +3,13 @@
 use std::rc::Rc;
 
 use anyhow::Result;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-use super::{AUCTION, BID};
+use super::{
+    AUCTION, BID,
+    payload::{Auction, Bid},
+};
 use crate::native::{Changes, Fold, NativeEvent, Rows};
-
-#[derive(Default, Serialize, Deserialize)]
-struct Bid {
-    auction: u64,
-    bidder: u64,
-    price: u64,
-    channel: String,
-    url: String,
-    date_time: u64,
-    extra: String,
-}
-
-#[derive(Default, Serialize, Deserialize)]
-struct Auction {
-    id: u64,
-    item_name: String,
-    description: String,
-    initial_bid: u64,
-    reserve: u64,
-    date_time: u64,
-    expires: u64,
-    seller: u64,
-    category: u64,
-    extra: String,
-}
 
 /// An auction that many bids show.
 #[derive(Clone, Default)]

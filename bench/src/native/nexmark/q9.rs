@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{AUCTION, BID};
+use super::{AUCTION, BID, payload::Auction};
 use crate::native::{Changes, Fold, NativeEvent, Rows};
 
 #[derive(Deserialize)]
@@ -13,20 +13,6 @@ struct NewBid<'a> {
     price: u64,
     date_time: u64,
     extra: &'a str,
-}
-
-#[derive(Default, Serialize, Deserialize)]
-struct Auction {
-    id: u64,
-    item_name: String,
-    description: String,
-    initial_bid: u64,
-    reserve: u64,
-    date_time: u64,
-    expires: u64,
-    seller: u64,
-    category: u64,
-    extra: String,
 }
 
 #[derive(Default, Serialize)]
