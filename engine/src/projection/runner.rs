@@ -54,6 +54,9 @@ pub(super) struct Runner {
     started_at: Position,
     /// Folded up to here, committed or not.
     position: Position,
+    /// The end of the block last read, since what the plug-in wants was not rare
+    /// in it: until there the log need not be asked for rare events.
+    block_to: Position,
     /// Events folded since the last commit.
     uncommitted: u64,
     /// About what a flush would return, in bytes.
@@ -96,6 +99,7 @@ impl Runner {
             position: version.state().checkpoint().position,
             instance: None,
             started_at: 0,
+            block_to: 0,
             uncommitted: 0,
             dirty: 0,
             suspect: None,
@@ -223,6 +227,7 @@ impl Runner {
         if range.start == 0 {
             self.read_ahead(block.last() + 1);
         }
+        self.block_to = block.last();
         let last = block.heads[range.end - 1].position;
         let size = range.len();
         let types = self.types.as_deref();
@@ -238,7 +243,9 @@ impl Runner {
     /// The next events, where those that the plug-in wants are rare.
     fn rare(&self, next: Position) -> Result<Option<Rare>, StepError> {
         match (&self.types, &self.suspect) {
-            (Some(types), None) => self.log.rare(next, types, self.call_events).map_err(host),
+            (Some(types), None) if next > self.block_to => {
+                self.log.rare(next, types, self.call_events).map_err(host)
+            }
             _ => Ok(None),
         }
     }
