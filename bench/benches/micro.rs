@@ -13,9 +13,9 @@ use std::{
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use projectionist::{
-    event::{Block, BlockBuilder, Envelope, Position, Timestamp},
+    event::{Block, BlockBuilder, Envelope, Partition, Position, Timestamp},
     plugin::{Host, HostSettings, Instance, NoState, Plugin, Settings},
-    state::{Change, Durability, VersionState, key},
+    state::{Change, Durability, PartitionState, key},
 };
 use projectionist_tests::components;
 use tokio::runtime::{Builder, Runtime};
@@ -72,17 +72,17 @@ fn flush(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Reading a key of a version's state, from a snapshot that is open.
+/// Reading a key of a version's state, from a view that is open.
 fn state_read(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let state = filled(folder.path());
-    let snapshot = state.snapshot().expect("a snapshot");
+    let view = state.view().expect("a view");
     let keys: Vec<Vec<u8>> = (0..ROWS).map(row_key).collect();
     let mut row = 0;
     criterion.bench_function("state read", |bencher| {
         bencher.iter(|| {
             row = (row + STRIDE) % ROWS;
-            let value = snapshot.get(0, &keys[row]).expect("the store is sound");
+            let value = view.get(0, &keys[row]).expect("the store is sound");
             assert!(black_box(value).is_some());
         });
     });
@@ -156,7 +156,7 @@ fn apply(runtime: &Runtime, instance: &mut Instance, block: &Block) -> u64 {
 fn instance(runtime: &Runtime) -> Instance {
     let host = Host::new(HostSettings::default()).expect("a host");
     let plugin = plugin(runtime, &host, &components::bytes("accounts"));
-    runtime.block_on(plugin.start(Arc::new(NoState))).expect("an instance")
+    runtime.block_on(plugin.start(Arc::new(NoState), Partition::WHOLE)).expect("an instance")
 }
 
 fn plugin(runtime: &Runtime, host: &Host, component: &[u8]) -> Arc<Plugin> {
@@ -164,15 +164,15 @@ fn plugin(runtime: &Runtime, host: &Host, component: &[u8]) -> Arc<Plugin> {
 }
 
 /// A store in this folder with all rows in its only table.
-fn filled(folder: &Path) -> VersionState {
-    let state = VersionState::open(&folder.join("state"), &["accounts".to_owned()], STORE_CACHE);
+fn filled(folder: &Path) -> PartitionState {
+    let state = PartitionState::open(&folder.join("state"), &["accounts".to_owned()], STORE_CACHE);
     let state = state.expect("a new store");
     let rows: Vec<Vec<u8>> = (0..ROWS).map(row_key).collect();
     put(&state, &rows, &[0; 8], 1, Durability::Durable);
     state
 }
 
-fn put(state: &VersionState, rows: &[Vec<u8>], value: &[u8], position: Position, durability: Durability) {
+fn put(state: &PartitionState, rows: &[Vec<u8>], value: &[u8], position: Position, durability: Durability) {
     let changes = rows.iter().map(|key| Change { table: 0, key, value: Some(value) });
     state.commit(changes, position, 1, None, durability).expect("the disk takes more");
 }

@@ -25,7 +25,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     Figure, Input,
-    replay::{self, Cores},
+    replay::{self, Cores, Store},
     sized,
     workload::{self, accounts::Spread},
 };
@@ -102,8 +102,8 @@ fn watched(folder: &Path) -> Result<(Folded, Vec<u64>)> {
 pub(crate) fn fold(folder: &Path) -> Result<()> {
     let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(folder.join("log"), LogSettings::default())?);
     let plugin = replay::load("accounts", SETTINGS)?;
-    let path = folder.join("state");
-    let measured = replay::measured(&plugin, &path, STORE_CACHE, Cores::One, |version, runtime| {
+    let store = Store { folder: &folder.join("state"), partitions: 1, cache: STORE_CACHE };
+    let measured = replay::measured(&plugin, &store, Cores::One, |version, runtime| {
         Ok(runtime.block_on(projection::fold(Arc::clone(version), log))?)
     })?;
     let folded = Folded { position: measured.checkpoint.position, seconds: measured.seconds };

@@ -28,7 +28,7 @@ pub(crate) fn run(input: &Input) -> Result<Vec<Figure>> {
     let (mut short, mut long) = (Vec::new(), Vec::new());
     for _ in 0..input.runs {
         for (log, costs) in [(&beginning, &mut short), (replay.log(), &mut long)] {
-            let measured = replay.measured(Cores::One, |version, runtime| {
+            let measured = replay.measured(Cores::One, 1, |version, runtime| {
                 Ok(runtime.block_on(projection::fold(Arc::clone(version), Arc::clone(log)))?)
             })?;
             costs.push(1e9 / measured.rate());

@@ -57,7 +57,7 @@ struct Benchmark {
     run: fn(&Input) -> Result<Vec<Figure>>,
 }
 
-const BENCHMARKS: [Benchmark; 12] = [
+const BENCHMARKS: [Benchmark; 13] = [
     Benchmark {
         name: "accounts",
         about: "Deposits with small JSON payloads are summed by account; state and checkpoint are durable. One core.",
@@ -79,6 +79,12 @@ const BENCHMARKS: [Benchmark; 12] = [
         about: "A plug-in subscribes to a type that one event in a thousand has; all events of the log count. \
                 One core.",
         run: replay::sparse,
+    },
+    Benchmark {
+        name: "partitions",
+        about: "`accounts` with 6,000,000 deposits into 100,000 accounts, folded in one partition on one core, and in \
+                as many partitions as there are cores.",
+        run: replay::partitions,
     },
     Benchmark {
         name: "import",

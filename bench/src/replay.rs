@@ -8,7 +8,7 @@ use projectionist::{
     log::EventLog,
     plugin::{Host, HostSettings, Plugin, Settings},
     projection::{self, Version},
-    state::{Checkpoint, VersionState},
+    state::{Checkpoint, StateFolder, VersionState},
 };
 use projectionist_tests::components;
 use tokio::runtime::Runtime;
@@ -91,6 +91,25 @@ pub(crate) fn sparse(input: &Input) -> Result<Vec<Figure>> {
     Ok(vec![native, component.at_least(2e7), share])
 }
 
+/// The same fold in one partition on one core, and in one for each core.
+pub(crate) fn partitions(input: &Input) -> Result<Vec<Figure>> {
+    let cores = std::thread::available_parallelism()?.get();
+    let replay = Replay::over("accounts", workload::accounts::events(6_000_000, 100_000, Spread::Uniform)?)?;
+    let (mut alone, mut side_by_side) = (Vec::new(), Vec::new());
+    for _ in 0..input.runs {
+        let one = replay.component(Cores::One, 1)?;
+        let all = replay.component(Cores::All, cores)?;
+        ensure!(one.checkpoint == all.checkpoint, "{:?} is not {:?}", all.checkpoint, one.checkpoint);
+        alone.push(one.rate());
+        side_by_side.push(all.rate());
+    }
+    let alone = Figure::new("one partition on one core", "events/s", alone);
+    let side_by_side = Figure::new(format!("{cores} partitions on {cores} cores"), "events/s", side_by_side);
+    let ratio = Figure::ratio(format!("{cores} partitions over one"), &side_by_side, &alone);
+    let ratio = if cores == 2 { ratio.at_least(1.8) } else { ratio };
+    Ok(vec![alone, side_by_side, ratio])
+}
+
 /// What a store may keep in memory; the engine's default.
 const STORE_CACHE: usize = 64 << 20;
 
@@ -135,11 +154,10 @@ impl Replay {
     pub(crate) fn figures<F: Fold>(&self, label: &str, input: &Input, cores: Cores) -> Result<[Figure; 3]> {
         let (mut native_rates, mut component_rates) = (Vec::new(), Vec::new());
         for _ in 0..input.runs {
-            let native = self.measured(cores, |version, _| native::fold::<F>(&*self.log, version.state()))?;
-            let component = self.measured(cores, |version, runtime| {
-                let fold = projection::fold(Arc::clone(version), Arc::clone(&self.log));
-                Ok(runtime.block_on(fold)?)
+            let native = self.measured(cores, 1, |version, _| {
+                native::fold::<F>(&*self.log, &version.state().partitions()[0])
             })?;
+            let component = self.component(cores, 1)?;
             ensure!(
                 native.checkpoint == component.checkpoint,
                 "{label}: the native fold ends at {:?}, the component at {:?}",
@@ -155,35 +173,54 @@ impl Replay {
         Ok([native, component, share])
     }
 
+    /// Times the component's fold of its log.
+    fn component(&self, cores: Cores, partitions: usize) -> Result<Measured> {
+        self.measured(cores, partitions, |version, runtime| {
+            let fold = projection::fold(Arc::clone(version), Arc::clone(&self.log));
+            Ok(runtime.block_on(fold)?)
+        })
+    }
+
     /// Times a fold of its log, or part of it.
     pub(crate) fn measured(
         &self,
         cores: Cores,
+        partitions: usize,
         fold: impl FnOnce(&Arc<Version>, &Runtime) -> Result<()> + Send,
     ) -> Result<Measured> {
-        measured(&self.plugin, &self.folder.path().join("state"), STORE_CACHE, cores, fold)
+        let store = Store { folder: &self.folder.path().join("state"), partitions, cache: STORE_CACHE };
+        measured(&self.plugin, &store, cores, fold)
     }
 }
 
+/// Where a fold that is timed keeps its state.
+pub(crate) struct Store<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) partitions: usize,
+    /// What it may keep in memory, in bytes.
+    pub(crate) cache: usize,
+}
+
 /// Times a fold into an empty store on disk, its last durable commit included.
-/// Leaves no store behind. `cache`: what the store may keep in memory, in bytes.
+/// Leaves no store behind.
 pub(crate) fn measured(
     plugin: &Arc<Plugin>,
-    path: &Path,
-    cache: usize,
+    store: &Store<'_>,
     cores: Cores,
     fold: impl FnOnce(&Arc<Version>, &Runtime) -> Result<()> + Send,
 ) -> Result<Measured> {
     let measured = on(cores, || {
-        let runtime = single_thread()?;
-        let state = Arc::new(VersionState::open(path, plugin.tables(), cache)?);
-        let version = Arc::new(Version::new(plugin.name(), "", Arc::clone(plugin), state));
+        let runtime = if store.partitions == 1 { single_thread()? } else { Runtime::new()? };
+        let states = StateFolder::new(store.folder);
+        let state = states.open(plugin.name(), "0", plugin.tables(), store.partitions, store.cache)?;
+        let version = Arc::new(Version::new(plugin.name(), "0", Arc::clone(plugin), Arc::new(state)));
         let begun = native::now();
         fold(&version, &runtime)?;
         let seconds = begun.elapsed().as_secs_f64();
-        Ok(Measured { checkpoint: version.state().checkpoint(), seconds })
+        let folded = VersionState::new(version.state().partitions())?;
+        Ok(Measured { checkpoint: folded.view()?.checkpoint(), seconds })
     })?;
-    std::fs::remove_file(path)?;
+    std::fs::remove_dir_all(store.folder)?;
     Ok(measured)
 }
 

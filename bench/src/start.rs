@@ -4,7 +4,10 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Result;
-use projectionist::plugin::{Host, HostSettings, NoState, Settings};
+use projectionist::{
+    event::Partition,
+    plugin::{Host, HostSettings, NoState, Settings},
+};
 use projectionist_tests::components;
 use tokio::runtime::Runtime;
 
@@ -40,7 +43,7 @@ fn start(runtime: &Runtime, component: &[u8], cache: Option<&Path>, times: usize
         let begun = now();
         runtime.block_on(async {
             let plugin = host.load("accounts", component, &Settings::default()).await?;
-            plugin.start(Arc::new(NoState)).await
+            plugin.start(Arc::new(NoState), Partition::WHOLE).await
         })?;
         latencies.push(begun.elapsed());
     }

@@ -58,7 +58,7 @@ impl Fixture {
 }
 
 fn version(plugin: &Arc<Plugin>) -> Arc<Version> {
-    let state = VersionState::in_memory(plugin.tables()).unwrap();
+    let state = VersionState::in_memory(plugin.tables(), plugin.partitions()).unwrap();
     Arc::new(Version::new(plugin.name(), "0", Arc::clone(plugin), Arc::new(state)))
 }
 
@@ -88,8 +88,8 @@ fn the_sizes_of_blocks_and_calls_and_restarts_make_no_difference() {
             }
             let replayed = fixture.fold(&version(&plain), &log).unwrap();
             prop_assert_eq!(followed.state().checkpoint(), replayed);
-            let snapshot = followed.state().snapshot().unwrap();
-            prop_assert_eq!(snapshot.digest_from_scratch().unwrap(), replayed.digest);
+            let view = followed.state().view().unwrap();
+            prop_assert_eq!(view.digest_from_scratch().unwrap(), replayed.digest);
             prop_assert_eq!(replayed.events, batches.iter().map(|batch| batch.len() as u64).sum::<u64>());
             Ok(())
         })

@@ -12,7 +12,7 @@ use std::{
 
 use projectionist::{
     clock,
-    event::{Block, BlockBuilder, Envelope, Timestamp},
+    event::{Block, BlockBuilder, Envelope, Partition, Timestamp},
     plugin::{Host, HostSettings, NoState, Plugin, Settings},
 };
 use projectionist_test_guests::component_bytes;
@@ -76,16 +76,16 @@ fn what_things_cost() {
     measure("the same from the cache", 1, || drop(load(true)));
     measure("start an instance", 100, || {
         for _ in 0..100 {
-            block_on(plugin.start(Arc::new(NoState))).unwrap();
+            block_on(plugin.start(Arc::new(NoState), Partition::WHOLE)).unwrap();
         }
     });
     measure("start and answer a query", 100, || {
         for _ in 0..100 {
-            let mut instance = block_on(plugin.start(Arc::new(NoState))).unwrap();
+            let mut instance = block_on(plugin.start(Arc::new(NoState), Partition::WHOLE)).unwrap();
             block_on(instance.query("total", Vec::new())).unwrap();
         }
     });
-    let mut instance = block_on(plugin.start(Arc::new(NoState))).unwrap();
+    let mut instance = block_on(plugin.start(Arc::new(NoState), Partition::WHOLE)).unwrap();
     let (empty, full) = (Block::default(), block());
     measure("a call with no event", TIMES, || {
         for _ in 0..TIMES {

@@ -12,7 +12,7 @@ use std::{
 
 use expect_test::{Expect, expect};
 use projectionist::{
-    event::{Block, BlockBuilder, Envelope, Timestamp},
+    event::{Block, BlockBuilder, Envelope, Partition, Timestamp},
     plugin::{
         ApplyError, CallError, Changes, Host, HostSettings, Instance, Plugin, PluginError, Row, Settings,
         StateReader, Stream,
@@ -93,7 +93,7 @@ fn load(guest: &str, settings: &str) -> Result<Arc<Plugin>, PluginError> {
 
 fn start(guest: &str, settings: &str) -> (Arc<Plugin>, Instance) {
     let plugin = load(guest, settings).unwrap();
-    let instance = block_on(plugin.start(Arc::new(Memory::default()))).unwrap();
+    let instance = block_on(plugin.start(Arc::new(Memory::default()), Partition::WHOLE)).unwrap();
     (plugin, instance)
 }
 
@@ -132,7 +132,7 @@ fn instances_can_move_between_threads() {
     let host = host();
     check(&host.load("counts", b"", &Settings::default()));
     let (plugin, mut instance) = start("counts", "");
-    check(&plugin.start(Arc::new(Memory::default())));
+    check(&plugin.start(Arc::new(Memory::default()), Partition::WHOLE));
     let block = block(1, &["a"]);
     check(&instance.apply(&block));
     check(&instance.flush());
@@ -145,14 +145,14 @@ fn a_good_plugin_counts() {
     let plugin = load("counts", "").unwrap();
     assert_eq!(plugin.tables(), ["counts"]);
     let state = Arc::new(Memory::default());
-    let mut instance = block_on(plugin.start(state.clone())).unwrap();
+    let mut instance = block_on(plugin.start(state.clone(), Partition::WHOLE)).unwrap();
     for first in [1, 4] {
         assert!(block_on(instance.apply(&block(first, &["a", "b", "a"]))).unwrap() > 0);
         state.commit(&block_on(instance.flush()).unwrap());
     }
     assert!(block_on(instance.flush()).unwrap().is_empty());
 
-    let mut query = block_on(plugin.start(state)).unwrap();
+    let mut query = block_on(plugin.start(state, Partition::WHOLE)).unwrap();
     assert_eq!(block_on(query.query("total", Vec::new())), Ok(b"6".to_vec()));
     assert_eq!(
         block_on(query.query("state", b"a,c,b".to_vec())),
@@ -386,7 +386,7 @@ fn compiled_code_is_kept_and_bad_entries_are_rebuilt() {
     let load = || {
         let host = Host::new(settings.clone()).unwrap();
         let plugin = block_on(host.load("counts", &component_bytes("counts"), &Settings::default())).unwrap();
-        let mut instance = block_on(plugin.start(Arc::new(Memory::default()))).unwrap();
+        let mut instance = block_on(plugin.start(Arc::new(Memory::default()), Partition::WHOLE)).unwrap();
         block_on(instance.apply(&block(1, &["a"]))).unwrap();
         let entries = std::fs::read_dir(folder.path().join("components")).unwrap();
         let entries: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();

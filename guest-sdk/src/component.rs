@@ -14,7 +14,7 @@ use crate::{
     context::{CACHE_BYTES, Committed, Entries},
     event,
     query::QueryError,
-    runner::{Handlers, Runner},
+    runner::{Handlers, Part, Runner},
 };
 
 /// What wit-bindgen makes of the interface.
@@ -57,7 +57,16 @@ fn with<P: Handlers, T>(cell: &'static LocalKey<Cell<P>>, run: impl FnOnce(&mut 
 
 fn start<P: Handlers>() -> Runner<P> {
     let limit = std::env::var("PROJECTIONIST_CACHE_BYTES").ok().and_then(|text| text.parse().ok());
-    Runner::new(Rc::new(Host), limit.unwrap_or(CACHE_BYTES))
+    Runner::new(Rc::new(Host), limit.unwrap_or(CACHE_BYTES)).of_part(part::<P>())
+}
+
+/// Which events this instance folds of those that it is given.
+fn part<P: Handlers>() -> Part {
+    match (P::PARTITION_BY, std::env::var("PROJECTIONIST_PARTITION")) {
+        (Some("key"), Ok(text)) => Part::parse(&text).expect("the host says which partition in the form 1/4"),
+        // By subject: the host gives it no others.
+        _ => Part::WHOLE,
+    }
 }
 
 pub fn describe<P: Handlers>(cell: &'static LocalKey<Cell<P>>) -> String {

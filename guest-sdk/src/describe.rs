@@ -17,6 +17,8 @@ pub(crate) struct Description {
     pub(crate) tables: Vec<TableDescription>,
     pub(crate) queries: Vec<QueryDescription>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) partition_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) on_failure: Option<&'static str>,
 }
 

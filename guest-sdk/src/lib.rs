@@ -137,7 +137,7 @@ pub mod __private {
         describe::{QueryDescription, TableDescription},
         key::{AsKey, Key},
         query::{AnyParameter, Arguments, KnownParameter, Probe, answer, schema, unknown},
-        runner::{Handlers, Outcome, Runner, State, data, used},
+        runner::{Handlers, Outcome, Runner, State, data, partition_hash, partition_key_of, used},
         table::{AnyTable, IndexSpec, open_table, visit_table},
     };
 }

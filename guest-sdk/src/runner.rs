@@ -1,7 +1,12 @@
 //! Runs a projection: what the component and the native harness have in common.
 
-use std::{fmt, rc::Rc};
+use std::{
+    fmt,
+    hash::{BuildHasher, Hash},
+    rc::Rc,
+};
 
+use foldhash::fast::FixedState;
 use serde::Deserialize;
 
 use crate::{
@@ -37,6 +42,11 @@ pub trait Handlers: State {
     /// The types of events that it wants; none: all.
     const EVENTS: Option<&'static [&'static str]>;
     const ON_FAILURE: Option<&'static str>;
+    /// By what events are divided among instances: "subject" (the host does it),
+    /// "key" (the SDK does) or nothing.
+    const PARTITION_BY: Option<&'static str>;
+    /// A hash of the key by which an event's partition is chosen.
+    fn partition_key(event: &Event<'_>) -> u64;
     /// The number of the handler of a type.
     fn handler(event_type: &str) -> Option<u32>;
     fn handle(&mut self, handler: u32, event: &Event<'_>) -> Result<(), String>;
@@ -81,6 +91,43 @@ pub fn data<'a, T: Deserialize<'a>>(event: &Event<'a>) -> Result<T, String> {
     event.decode().map_err(|error| error.to_string())
 }
 
+/// Lets an author's closure be written without types.
+#[doc(hidden)]
+pub fn partition_key_of<'a, K: Hash + 'a>(event: &'a Event<'a>, key: impl FnOnce(&'a Event<'a>) -> K) -> K {
+    key(event)
+}
+
+/// Hashes the key by which an event's partition is chosen.
+#[doc(hidden)]
+pub fn partition_hash(key: impl Hash) -> u64 {
+    // The instances of a component must agree, so it has a seed of its own.
+    FixedState::with_seed(0x70_61_72_74).hash_one(key)
+}
+
+/// The part of the events that an instance folds: those whose key's hash leaves
+/// this remainder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) remainder: u64,
+    pub(crate) of: u64,
+}
+
+impl Part {
+    pub(crate) const WHOLE: Self = Self { remainder: 0, of: 1 };
+
+    /// As the host says it: `1/4` to `4/4`.
+    #[cfg(any(target_family = "wasm", test))]
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (number, of) = text.split_once('/')?;
+        let (number, of) = (number.parse::<u64>().ok()?, of.parse().ok()?);
+        (1..=of).contains(&number).then(|| Self { remainder: number - 1, of })
+    }
+
+    fn has(self, hash: u64) -> bool {
+        hash % self.of == self.remainder
+    }
+}
+
 /// The event that could not be folded, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -93,6 +140,7 @@ pub(crate) struct Failure {
 pub struct Runner<P> {
     projection: P,
     context: Rc<Context>,
+    part: Part,
     /// The handler of each of the block's names; kept to reuse its memory.
     handlers: Vec<Option<u32>>,
     has_folded: bool,
@@ -100,8 +148,13 @@ pub struct Runner<P> {
 
 impl<P: Handlers> Runner<P> {
     pub(crate) fn new(committed: Rc<dyn Committed>, cache_bytes: usize) -> Self {
-        let context = Context::new(committed, cache_bytes);
-        Self { projection: P::open(&context), context, handlers: Vec::new(), has_folded: false }
+        let (context, part) = (Context::new(committed, cache_bytes), Part::WHOLE);
+        Self { projection: P::open(&context), context, part, handlers: Vec::new(), has_folded: false }
+    }
+
+    /// Lets it pass over all other events.
+    pub(crate) fn of_part(self, part: Part) -> Self {
+        Self { part, ..self }
     }
 
     pub(crate) fn describe() -> String {
@@ -111,6 +164,7 @@ impl<P: Handlers> Runner<P> {
             events: P::EVENTS,
             tables: P::tables(),
             queries: P::queries(),
+            partition_by: P::PARTITION_BY,
             on_failure: P::ON_FAILURE,
         };
         serde_json::to_string(&description).expect("a description has string keys only")
@@ -124,6 +178,9 @@ impl<P: Handlers> Runner<P> {
         for head in block.heads {
             if let Some(handler) = self.handlers[head.type_ as usize] {
                 let event = Event::new(block, head);
+                if self.part != Part::WHOLE && !self.part.has(P::partition_key(&event)) {
+                    continue;
+                }
                 self.projection
                     .handle(handler, &event)
                     .map_err(|message| Failure { position: head.position, message })?;
@@ -177,5 +234,18 @@ impl<P: Handlers> Runner<P> {
     #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
         self.context.held()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_numbered_from_one() {
+        assert_eq!(Part::parse("2/3"), Some(Part { remainder: 1, of: 3 }));
+        for text in ["", "0/3", "4/3", "1", "a/b", "-1/3"] {
+            assert_eq!(Part::parse(text), None, "{text}");
+        }
     }
 }

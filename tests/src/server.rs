@@ -131,6 +131,12 @@ impl Server {
         components::put(&self.plugin_file(name), &components::bytes(name));
     }
 
+    /// Writes a plug-in's settings file, in one step.
+    #[track_caller]
+    pub fn configure(&self, name: &str, settings: &str) {
+        components::put(&self.plugin_file(name).with_extension("toml"), settings.as_bytes());
+    }
+
     /// HTTP to it.
     pub fn client(&self) -> &Client {
         &self.client

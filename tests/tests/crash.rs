@@ -14,7 +14,10 @@ use serde_json::Value;
 /// How often the server is killed while events come in, and during replays.
 const KILLS: (u64, u64) = (12, 8);
 const BATCH: usize = 500;
-const PLUGIN: &str = "churn";
+/// Folded in one call a block, an event a call, and in partitions.
+const PLUGINS: [&str; 3] = ["churn", "event-types", "subjects"];
+/// Those that are replaced again and again, while they replay.
+const REPLACED: [&str; 2] = ["churn", "subjects"];
 
 #[test]
 fn twenty_kills_leave_no_trace() {
@@ -24,8 +27,9 @@ fn twenty_kills_leave_no_trace() {
     let undisturbed = undisturbed(&history);
 
     let mut server = Server::stopped();
-    server.drop_in(PLUGIN);
-    server.drop_in("event-types");
+    server.configure("event-types", "[policies]\nblock-events = 1");
+    server.configure("subjects", "[policies]\nblock-events = 7\npartitions = 3");
+    PLUGINS.iter().for_each(|plugin| server.drop_in(plugin));
     let importer = Importer::new(&lines);
     for kill in 1..=KILLS.0 {
         server.restart();
@@ -42,10 +46,15 @@ fn twenty_kills_leave_no_trace() {
     server.restart();
     importer.finish(server.client());
 
-    let component = components::bytes(PLUGIN);
+    let replace = |server: &Server, remark: &str| {
+        for plugin in REPLACED {
+            let component = components::remarked(&components::bytes(plugin), remark);
+            components::put(&server.plugin_file(plugin), &component);
+        }
+    };
     for kill in 1..=KILLS.1 {
-        // Another version each time: whatever it finds, it replays.
-        components::put(&server.plugin_file(PLUGIN), &components::remarked(&component, &kill.to_string()));
+        // Other versions each time: whatever they find, they replay.
+        replace(&server, &kill.to_string());
         let pause = Duration::from_millis(random.below(1_500));
         thread::sleep(pause);
         server.kill();
@@ -55,20 +64,23 @@ fn twenty_kills_leave_no_trace() {
 
     assert_eq!(server.head(), lines.len() as u64, "nothing lost, nothing twice");
     same_events(&server, &lines);
-    let last = components::remarked(&component, "the last one");
-    let before = server.status(PLUGIN).map(|status| status["live"].as_str().unwrap_or_default().to_owned());
-    components::put(&server.plugin_file(PLUGIN), &last);
-    server.until_other_version(PLUGIN, &before.unwrap_or_default());
-    assert_eq!([server.state_digest(PLUGIN), server.state_digest("event-types")], undisturbed);
+    let before = REPLACED.map(|plugin| {
+        let status = server.status(plugin);
+        status.map(|status| status["live"].as_str().unwrap_or_default().to_owned()).unwrap_or_default()
+    });
+    replace(&server, "the last ones");
+    for (plugin, before) in REPLACED.iter().zip(before) {
+        server.until_other_version(plugin, &before);
+    }
+    assert_eq!(PLUGINS.map(|plugin| server.state_digest(plugin)), undisturbed);
 }
 
 /// The digests of a run that nothing disturbs.
-fn undisturbed(history: &history::History) -> [String; 2] {
+fn undisturbed(history: &history::History) -> [String; 3] {
     let server = Server::start();
     server.run(&["import", history.file.to_str().expect("a plain path")]).ok();
-    server.drop_in(PLUGIN);
-    server.drop_in("event-types");
-    [server.state_digest(PLUGIN), server.state_digest("event-types")]
+    PLUGINS.iter().for_each(|plugin| server.drop_in(plugin));
+    PLUGINS.map(|plugin| server.state_digest(plugin))
 }
 
 /// The log holds these events, in this order, and no others.

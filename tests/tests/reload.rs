@@ -34,9 +34,7 @@ fn version(status: &Value) -> String {
 }
 
 fn settings(server: &Server, text: &str) {
-    let file = server.plugins().join("meter.toml");
-    let beside = file.with_extension("part");
-    fs::write(&beside, text).and_then(|()| fs::rename(beside, file)).unwrap();
+    server.configure(METER, text);
 }
 
 /// What one poll saw.

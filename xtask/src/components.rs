@@ -41,7 +41,7 @@ impl Which {
         match self {
             Self::Demo => &["plugins", "examples/git-history"],
             Self::Shipped => &["plugins", "examples"],
-            Self::All => &["plugins", "examples", "tests/guests", "tests/meter"],
+            Self::All => &["plugins", "examples", "tests/guests", "tests/meter", "tests/tally"],
         }
     }
 

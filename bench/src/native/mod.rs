@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 use projectionist::{
     event::Position,
     log::EventLog,
-    state::{Change, Durability, VersionState},
+    state::{Change, Durability, PartitionState},
 };
 pub(crate) use rows::{Changes, Rows};
 
@@ -51,7 +51,7 @@ pub(crate) trait Fold: Default {
 
 /// Folds the whole log. State is committed with the checkpoint, durably, by
 /// bytes and by seconds.
-pub(crate) fn fold<F: Fold>(log: &dyn EventLog, state: &VersionState) -> Result<()> {
+pub(crate) fn fold<F: Fold>(log: &dyn EventLog, state: &PartitionState) -> Result<()> {
     let mut fold = F::default();
     let (mut position, mut events) = (0, 0);
     let mut last_commit = now();
@@ -77,7 +77,7 @@ pub(crate) fn fold<F: Fold>(log: &dyn EventLog, state: &VersionState) -> Result<
     commit(state, &mut fold, position, events)
 }
 
-fn commit(state: &VersionState, fold: &mut impl Fold, position: Position, events: u64) -> Result<()> {
+fn commit(state: &PartitionState, fold: &mut impl Fold, position: Position, events: u64) -> Result<()> {
     let mut changes = Changes::default();
     fold.flush(&mut changes)?;
     changes.sort();

@@ -76,7 +76,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let log = Arc::new(MemoryLog::new(LogSettings::default()));
     let options = Options { limit: args.events_limit, ..Options::default() };
     fill(&log, Batches::read(args.events.clone(), options)?).await?;
-    let state = Arc::new(VersionState::in_memory(plugin.tables())?);
+    let state = Arc::new(VersionState::in_memory(plugin.tables(), plugin.partitions())?);
     let version = Arc::new(Version::new(plugin.name(), &digest, Arc::clone(&plugin), Arc::clone(&state)));
     let started = clock::instant();
     let folded = projection::fold(Arc::clone(&version), log).await;
@@ -218,10 +218,10 @@ impl Done {
 
     /// The first rows of a table, and how many there are in all.
     fn rows(&self, table: &str, args: &Args, limit: usize) -> Result<(Vec<Row>, u64)> {
-        let snapshot = self.version.state().snapshot()?;
+        let view = self.version.state().view()?;
         let description = self.version.plugin().description();
         let number = description.tables.iter().position(|known| known.name == table).unwrap_or_default();
-        let keys = snapshot.len(number as u32)?;
+        let keys = view.len(number as u32)?;
         let mut rows = Vec::new();
         let mut cursor = None;
         while rows.len() < limit {
@@ -232,7 +232,7 @@ impl Done {
                 cursor: cursor.take(),
                 ..TableRead::default()
             };
-            let page = query::read_table(&snapshot, description, table, &read)
+            let page = query::read_table(&view, description, table, &read)
                 .map_err(|error| Failure::new(Exit::NotFound, error.to_string()))?;
             rows.extend(page.rows);
             cursor = page.next;

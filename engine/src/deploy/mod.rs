@@ -56,8 +56,9 @@ pub enum NotServed {
         /// The name asked for.
         name: String,
     },
-    /// Its first version still replays.
-    #[error("\"{name}\" replays its first version: it is at position {position} of {head}")]
+    /// Its first version still replays, or the partitions of the live one catch
+    /// up with one another after a crash.
+    #[error("\"{name}\" is not ready: it replays, and is at position {position} of {head}")]
     Replaying {
         /// The name asked for.
         name: String,

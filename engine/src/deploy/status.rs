@@ -257,8 +257,8 @@ fn version_status(record: VersionRecord, view: &ViewState) -> Result<VersionStat
 
 fn state_status(version: &Version) -> Result<StateStatus, StateError> {
     let state = version.state();
-    let snapshot = state.snapshot()?;
-    let checkpoint = snapshot.checkpoint();
+    let view = state.parts();
+    let checkpoint = view.checkpoint();
     let description = version.plugin().description();
     let phase = match version.progress().borrow().phase {
         Phase::Stopped => "stopped",
@@ -272,7 +272,7 @@ fn state_status(version: &Version) -> Result<StateStatus, StateError> {
             tables.push(TableStatus {
                 name: table.name.clone(),
                 key: table.key.iter().map(word).collect(),
-                keys: snapshot.len(index as u32)?,
+                keys: view.len(index as u32)?,
                 indexes: indexes(description, &table.name),
             });
         }

@@ -10,7 +10,7 @@ use crate::{
     state::{StateError, StateFolder, VersionState},
 };
 
-/// `components/<digest>.wasm` and `state/<name>/<digest>.redb`.
+/// `components/<digest>.wasm`; for state see [`StateFolder`].
 pub(super) struct Store {
     components: PathBuf,
     state: StateFolder,
@@ -58,9 +58,8 @@ impl Store {
     }
 
     pub(super) fn open_state(&self, digest: &str, plugin: &Plugin) -> Result<VersionState, StateError> {
-        let tables: Vec<String> =
-            plugin.description().tables.iter().map(|table| table.name.clone()).collect();
-        self.state.open(plugin.name(), digest, &tables, self.state_cache_bytes)
+        let partitions = plugin.partitions();
+        self.state.open(plugin.name(), digest, plugin.tables(), partitions, self.state_cache_bytes)
     }
 
     /// Deletes a version's state. What cannot be deleted is said, not fatal.

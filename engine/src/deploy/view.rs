@@ -3,7 +3,7 @@
 use std::sync::{Arc, RwLock};
 
 use super::NotServed;
-use crate::{event::Position, plugin::Output, projection::Version};
+use crate::{event::Position, plugin::Output, projection::Version, state::StateError};
 
 /// The supervisor writes it, everybody else reads it.
 #[derive(Default)]
@@ -78,7 +78,13 @@ impl View {
         let view = self.get();
         let name = name.to_owned();
         if let Some(live) = view.live {
-            return Ok(live);
+            // After a crash its partitions first have to come to one position.
+            return match live.state().view() {
+                Err(StateError::Apart { from: position, to: head }) => {
+                    Err(NotServed::Replaying { name, position, head })
+                }
+                _ => Ok(live),
+            };
         }
         if let Some(candidate) = view.candidate {
             let position = candidate.version().map_or(0, |version| version.state().checkpoint().position);

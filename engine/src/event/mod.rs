@@ -5,6 +5,8 @@
 //! - [`Block`] (`block.rs`): some hundreds to thousands of consecutive events
 //!   in one buffer, as the log keeps them and as a plug-in gets them.
 //! - `select.rs`: choosing some of a block's events.
+//! - [`Partition`] (`partition.rs`): which events go together when a log is
+//!   folded in parts.
 //! - [`Timestamp`] (`time.rs`): microseconds since the Unix epoch.
 //! - [`cloudevents`]: the JSON format of CloudEvents, in and out.
 //! - [`EnvelopeError`] (`validate.rs`): the rules of an envelope.
@@ -14,6 +16,7 @@
 
 mod block;
 pub mod cloudevents;
+mod partition;
 mod select;
 mod time;
 mod validate;
@@ -22,6 +25,7 @@ use std::{collections::BTreeMap, fmt};
 
 pub use block::{Block, BlockBuilder, Head, Span};
 use bytes::Bytes;
+pub use partition::Partition;
 pub use time::Timestamp;
 pub use validate::{EnvelopeError, MAX_TAG_BYTES};
 

@@ -9,10 +9,11 @@ use super::{
     host::Prepared,
     instance::Instance,
     output::Output,
-    settings::Settings,
+    settings::{PARTITIONS, Settings},
     state::{NoState, StateReader},
     stop, validate,
 };
+use crate::event::Partition;
 
 /// A component that has been loaded and has described itself.
 pub struct Plugin {
@@ -39,9 +40,18 @@ impl Plugin {
             tables: Arc::default(),
             output: Output::default(),
         };
-        let (_, json) = plugin.instantiate(Arc::new(NoState), true).await?;
+        let (_, json) = plugin.instantiate(Arc::new(NoState), Partition::WHOLE, true).await?;
         let description = validate::parse(&json.unwrap_or_default())
             .map_err(|reason| PluginError::Description { plugin: plugin.name.to_string(), reason })?;
+        let asked = plugin.settings.policies.partitions;
+        if asked.is_some_and(|count| count > 1) && description.partition_by.is_none() {
+            return Err(PluginError::Description {
+                plugin: plugin.name.to_string(),
+                reason: "the settings file asks for policies.partitions, but the plug-in does not say by what its \
+                         events can be divided (`partition-by`)"
+                    .to_owned(),
+            });
+        }
         plugin.tables = description.tables.iter().map(|table| table.name.clone()).collect();
         plugin.description = description;
         Ok(plugin)
@@ -73,24 +83,38 @@ impl Plugin {
         self.settings.policies.on_failure.or(self.description.on_failure).unwrap_or_default()
     }
 
+    /// How many instances fold it side by side.
+    pub fn partitions(&self) -> usize {
+        match self.description.partition_by {
+            Some(_) => self.settings.policies.partitions.unwrap_or(PARTITIONS),
+            None => 1,
+        }
+    }
+
     /// What its instances have printed last.
     pub fn output(&self) -> &Output {
         &self.output
     }
 
-    /// A new instance that reads the given state.
-    pub async fn start(&self, state: Arc<dyn StateReader>) -> Result<Instance, PluginError> {
-        Ok(self.instantiate(state, self.prepared.needs_start).await?.0)
+    /// A new instance that reads the given state, for a partition or for all.
+    pub async fn start(
+        &self,
+        state: Arc<dyn StateReader>,
+        partition: Partition,
+    ) -> Result<Instance, PluginError> {
+        Ok(self.instantiate(state, partition, self.prepared.needs_start).await?.0)
     }
 
     async fn instantiate(
         &self,
         state: Arc<dyn StateReader>,
+        partition: Partition,
         describe: bool,
     ) -> Result<(Instance, Option<String>), PluginError> {
         let Prepared { engine, pre, exports, apply, .. } = &self.prepared;
+        let reads = (state, partition);
         let mut store =
-            Guest::store(engine, &self.name, &self.settings, &self.output, self.tables.len(), state);
+            Guest::store(engine, &self.name, &self.settings, &self.output, self.tables.len(), reads);
         guest::begin(&mut store, false);
         let stopped = |doing, reason| PluginError::Stopped { plugin: self.name.to_string(), doing, reason };
         let started = pre.instantiate_async(&mut store).await.and_then(|instance| {

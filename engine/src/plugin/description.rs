@@ -19,6 +19,9 @@ pub struct Description {
     pub tables: Vec<TableDescription>,
     /// The queries that it answers.
     pub queries: Vec<QueryDescription>,
+    /// By what its events are divided among instances that fold side by side;
+    /// absent: one instance folds them all.
+    pub partition_by: Option<PartitionBy>,
     /// What to do with an event that it cannot fold; the settings file may say
     /// otherwise.
     pub on_failure: Option<OnFailure>,
@@ -66,6 +69,17 @@ pub struct QueryDescription {
     /// A JSON Schema of the object that holds its parameters.
     #[serde(default)]
     pub parameters: serde_json::Value,
+}
+
+/// What decides which instance folds an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartitionBy {
+    /// Its subject: the host gives each instance its own.
+    Subject,
+    /// A key that the plug-in works out: each instance is given all events and
+    /// folds its own.
+    Key,
 }
 
 /// What to do with an event that cannot be folded.

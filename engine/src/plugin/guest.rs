@@ -12,6 +12,7 @@ use super::{
     stop::Stop,
     units::{format_duration, format_size},
 };
+use crate::event::Partition;
 
 /// How often the epoch moves on, and so how finely time is measured.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -45,13 +46,13 @@ impl Guest {
         settings: &Settings,
         output: &Output,
         tables: usize,
-        state: Arc<dyn StateReader>,
+        (state, partition): (Arc<dyn StateReader>, Partition),
     ) -> Store<Guest> {
         let printer = Printer::new(plugin.clone(), output.clone());
         let wasi = WasiCtx::builder()
             .stdout(printer.stream(Stream::Stdout))
             .stderr(printer.stream(Stream::Stderr))
-            .envs(&settings.environment())
+            .envs(&settings.environment(partition))
             .build();
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(1000);

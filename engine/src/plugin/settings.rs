@@ -6,6 +6,7 @@
 //! cpu = "2s"                    # in one call
 //! [policies]                    # how it is run
 //! on-failure = "dead-letter"
+//! partitions = 8
 //! [values]                      # what the component reads from its environment
 //! currency = "EUR"
 //! ```
@@ -20,6 +21,11 @@ use super::{
     description::OnFailure,
     units::{ByteSize, format_size, parse_duration},
 };
+use crate::event::Partition;
+
+/// How many instances fold a plug-in's partitions, unless told otherwise: the
+/// same on every machine, since another number is another version.
+pub(super) const PARTITIONS: usize = 4;
 
 /// Everything that a settings file may say; the default is that of no file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -77,6 +83,9 @@ pub struct Policies {
     /// What to do with an event that it cannot fold; absent: what the plug-in
     /// itself says.
     pub on_failure: Option<OnFailure>,
+    /// How many instances fold side by side, where the plug-in divides its
+    /// events; 4 where absent.
+    pub partitions: Option<usize>,
     /// How many earlier versions stand by for a rollback.
     pub keep: usize,
     /// While it catches up, commit once so many bytes have changed.
@@ -93,6 +102,7 @@ impl Default for Policies {
     fn default() -> Self {
         Self {
             on_failure: None,
+            partitions: None,
             keep: 1,
             commit_bytes: 64 << 20,
             commit_interval: Duration::from_secs(5),
@@ -134,6 +144,9 @@ pub enum SettingsError {
 
 /// The variable that tells the SDK how much its table cache may keep.
 pub const CACHE_VARIABLE: &str = "PROJECTIONIST_CACHE_BYTES";
+/// The variable that tells an instance which partition it folds, as `1/4` to
+/// `4/4`; absent where it folds all events, and where it answers queries.
+pub(super) const PARTITION_VARIABLE: &str = "PROJECTIONIST_PARTITION";
 
 impl Settings {
     /// Reads a settings file.
@@ -146,8 +159,9 @@ impl Settings {
         Ok(settings)
     }
 
-    /// A canonical text of those settings that can change what is folded. They
-    /// belong to the version: another text is another version.
+    /// A canonical text of those settings that can change what is folded, or how
+    /// its state lies on disk. They belong to the version: another text is another
+    /// version.
     pub fn identity(&self) -> String {
         let on_failure = match self.policies.on_failure {
             None => "plug-in",
@@ -155,6 +169,9 @@ impl Settings {
             Some(OnFailure::DeadLetter) => "dead-letter",
         };
         let mut text = format!("on-failure: {on_failure}\n");
+        if let Some(partitions) = self.policies.partitions {
+            writeln!(text, "partitions: {partitions}").expect("a String takes any text");
+        }
         for (name, value) in &self.values {
             writeln!(text, "{name:?} = {value:?}").expect("a String takes any text");
         }
@@ -162,9 +179,12 @@ impl Settings {
     }
 
     /// The environment of the guest.
-    pub(super) fn environment(&self) -> Vec<(String, String)> {
+    pub(super) fn environment(&self, partition: Partition) -> Vec<(String, String)> {
         let cache = self.limits.cache.map(|bytes| (CACHE_VARIABLE.to_owned(), bytes.to_string()));
-        self.values.clone().into_iter().chain(cache).collect()
+        let Partition { index, count } = partition;
+        let part = (!partition.is_whole())
+            .then(|| (PARTITION_VARIABLE.to_owned(), format!("{}/{count}", index + 1)));
+        self.values.clone().into_iter().chain(cache).chain(part).collect()
     }
 
     fn check(&self) -> Result<(), SettingsError> {
@@ -197,6 +217,7 @@ impl Settings {
                 range: "from 20ms to 1h".to_owned(),
             });
         }
+        count("policies.partitions", self.policies.partitions.unwrap_or(1), 1, 64)?;
         count("policies.keep", self.policies.keep, 0, 100)?;
         count("policies.block-events", self.policies.block_events, 1, 65_536)?;
         size("policies.commit-bytes", self.policies.commit_bytes, 1, 2 << 30)?;
@@ -272,6 +293,7 @@ mod tests {
             instances = 3
             [policies]
             on-failure = "dead-letter"
+            partitions = 3
             keep = 2
             commit-bytes = "1 MB"
             commit-interval = "1s"
@@ -290,7 +312,11 @@ mod tests {
         assert_eq!(settings.policies.commit_bytes, 1_000_000);
         let environment =
             [("currency", "EUR"), ("rate", "1.5"), ("strict", "true"), (CACHE_VARIABLE, "16777216")];
-        assert_eq!(settings.environment(), environment.map(|(name, value)| (name.into(), value.into())));
+        let mut environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        assert_eq!(settings.environment(Partition::WHOLE), environment);
+        environment.push((PARTITION_VARIABLE.into(), "2/3".into()));
+        assert_eq!(settings.environment(Partition { index: 1, count: 3 }), environment);
+        assert_eq!(settings.policies.partitions, Some(3));
     }
 
     #[test]
@@ -324,6 +350,7 @@ mod tests {
         let (one, other) = ("[values]\na = 1\nb = 2", "[values]\nb = 2\na = 1");
         assert_eq!(digest(&parse(one)), digest(&parse(other)), "in whatever order");
         assert_ne!(plain, digest(&parse("[policies]\non-failure = \"halt\"")));
+        assert_ne!(plain, digest(&parse("[policies]\npartitions = 2")), "its state lies in other files");
         assert_ne!(plain, version_digest(b"Component", &Settings::default()));
         assert_ne!(
             digest(&parse("[values]\na = \"1\\n\\\"b\\\" = 2\"")),

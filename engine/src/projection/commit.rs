@@ -13,6 +13,10 @@ use crate::{clock, plugin::Policies, state::Durability};
 /// long pages that those commits freed stay unused.
 const DURABLE_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a version may have read past events that do not concern it until
+/// it writes down where it stands: all it spares is to read past them again.
+const PASSED_EVERY: Duration = Duration::from_secs(60);
+
 /// How long a live version that has fallen behind the head keeps its readers
 /// waiting for the next commit.
 const VISIBLE_EVERY: Duration = Duration::from_millis(20);
@@ -25,6 +29,8 @@ pub(super) struct CommitPolicy {
     last_durable: Instant,
     /// There are commits that a power loss would take back.
     volatile: bool,
+    /// It has come on without a commit.
+    passed: bool,
 }
 
 impl CommitPolicy {
@@ -36,6 +42,7 @@ impl CommitPolicy {
             last: now,
             last_durable: now,
             volatile: false,
+            passed: false,
         }
     }
 
@@ -49,12 +56,19 @@ impl CommitPolicy {
         at_head || dirty_bytes >= self.bytes || self.last.elapsed() >= VISIBLE_EVERY
     }
 
-    /// With which durability the next commit is due.
-    pub(super) fn durability(&self, live: bool) -> Durability {
-        match live && self.last_durable.elapsed() < DURABLE_EVERY {
+    /// With which durability the next commit is due. One that ends a replay, or
+    /// a part of it, is durable; others only now and then.
+    pub(super) fn durability(&self, ends_replay: bool) -> Durability {
+        match !ends_replay && self.last_durable.elapsed() < DURABLE_EVERY {
             true => Durability::Eventual,
             false => Durability::Durable,
         }
+    }
+
+    /// Nothing had to be committed to come on.
+    pub(super) fn passed(&mut self) {
+        self.last = clock::instant();
+        self.passed = true;
     }
 
     pub(super) fn committed(&mut self, durability: Durability) {
@@ -62,11 +76,16 @@ impl CommitPolicy {
         self.volatile = matches!(durability, Durability::Eventual);
         if !self.volatile {
             self.last_durable = self.last;
+            self.passed = false;
         }
     }
 
-    /// When commits that are visible but not durable must be made so.
+    /// When what is visible but not durable must be made so.
     pub(super) fn durable_due(&self) -> Option<Instant> {
-        self.volatile.then(|| self.last_durable + DURABLE_EVERY)
+        match (self.volatile, self.passed) {
+            (true, _) => Some(self.last_durable + DURABLE_EVERY),
+            (false, true) => Some(self.last_durable + PASSED_EVERY),
+            (false, false) => None,
+        }
     }
 }

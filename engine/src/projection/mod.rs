@@ -5,7 +5,10 @@
 //! - [`Run`] (`run.rs`): a runner at work, started and stopped.
 //! - `runner.rs`: the loop that folds the log into a version, from its
 //!   checkpoint to the head and on.
-//! - `commit.rs`: when a runner commits, and how durably.
+//! - `rounds.rs`: how the partitions of a version keep together, each of which
+//!   has a runner of its own.
+//! - `source.rs`: which events a call gets. `call_size.rs`: how many at most.
+//!   `commit.rs`: when a runner commits, and how durably.
 //! - `suspect.rs`: the search for the one event at fault after a failure.
 //! - [`Scheduler`] (`scheduler.rs`): the few threads on which all runners take
 //!   their steps in turn.
@@ -13,15 +16,18 @@
 //! Not here: which versions there are and which one is live (`deploy`), the
 //! sandbox (`plugin`), the storage (`log`, `state`).
 
+mod call_size;
 mod commit;
 mod reader;
+mod rounds;
 mod run;
 mod runner;
 mod scheduler;
+mod source;
 mod suspect;
 mod version;
 
-pub use reader::SnapshotReader;
+pub use reader::ViewReader;
 pub use run::{Run, fold, start};
 pub use scheduler::{Class, Scheduler};
 pub use version::{Halt, Phase, Progress, Version};

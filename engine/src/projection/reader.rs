@@ -1,14 +1,16 @@
 //! Committed state, as a component may read it.
 
+use std::sync::Arc;
+
 use crate::{
     plugin::StateReader,
-    state::{KeyRange, Snapshot},
+    state::{KeyRange, View},
 };
 
-/// A snapshot behind the component's imports.
-pub struct SnapshotReader(pub Snapshot);
+/// A view behind the component's imports.
+pub struct ViewReader(pub Arc<View>);
 
-impl StateReader for SnapshotReader {
+impl StateReader for ViewReader {
     fn get(&self, table: u32, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
         self.0.get(table, key).map_err(|error| error.to_string())
     }

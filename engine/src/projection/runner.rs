@@ -1,36 +1,34 @@
-//! The loop that folds the log into a version.
+//! The loop that folds the log into a partition of a version; most versions
+//! have but one.
 //!
-//! One runner owns a version's instance and is the only writer of its state.
+//! One runner owns the partition's instance and is the only writer of its state.
 //! It starts at the checkpoint, folds block after block, and commits changes,
 //! checkpoint and digest together. Whatever fails, it drops the instance and
 //! everything since the checkpoint, so state and checkpoint never disagree.
 
-use std::{ops::Range, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
+    call_size::CallSize,
     commit::CommitPolicy,
-    reader::SnapshotReader,
+    reader::ViewReader,
+    rounds::Rounds,
     scheduler::Class,
+    source::{Portion, Source},
     suspect::{Finding, Suspect},
     version::{EventAtFault, Halt, Phase, Version},
 };
 use crate::{
     clock,
-    event::{Block, Position},
-    log::{EventLog, Rare},
+    event::{Block, Partition, Position},
+    log::EventLog,
     plugin::{ApplyError, Instance, PluginError, description::OnFailure},
-    state::{Change, DeadLetter, Durability},
+    state::{Change, DeadLetter, Durability, PartitionState, Snapshot, StateError, View},
 };
 
-/// A call that takes longer is followed by smaller ones.
-const LONG_CALL: Duration = Duration::from_millis(40);
-/// A call that takes less is followed by larger ones.
-const SHORT_CALL: Duration = Duration::from_millis(15);
-/// How many events the first call of a runner gets.
-const FIRST_CALL: usize = 64;
 /// A version that has had nothing to do for so long gives its instance back.
 const IDLE: Duration = Duration::from_secs(60);
 /// So many traps that no single event causes are borne before the runner halts.
@@ -38,32 +36,35 @@ const UNEXPLAINED_FAILURES: u32 = 16;
 /// After so many positions without one, they are forgotten.
 const FORGIVEN_AFTER: u64 = 1_000_000;
 
-/// What drives one version.
+/// What drives one partition of a version.
 pub(super) struct Runner {
     version: Arc<Version>,
+    partition: Partition,
+    rounds: Arc<Rounds>,
     log: Arc<dyn EventLog>,
+    source: Source,
     class: Arc<Class>,
     stop: watch::Receiver<bool>,
-    /// The types that the plug-in subscribed to; `None`: all.
-    types: Option<Vec<String>>,
     on_failure: OnFailure,
     commit: CommitPolicy,
+    /// It has been at the head.
+    live: bool,
     instance: Option<Instance>,
     /// The position at which the instance was started: what it has folded came
     /// after it.
     started_at: Position,
     /// Folded up to here, committed or not.
     position: Position,
-    /// The end of the block last read, since what the plug-in wants was not rare
-    /// in it: until there the log need not be asked for rare events.
-    block_to: Position,
-    /// Events folded since the last commit.
+    /// Up to where the others know its state: committed, or read past without
+    /// a change.
+    told: Position,
+    /// The instance has folded something since the last commit.
+    unflushed: bool,
+    /// How many events that were.
     uncommitted: u64,
     /// About what a flush would return, in bytes.
     dirty: u64,
-    /// How many events a call gets at most; adapted to how long calls take.
-    call_events: usize,
-    most_call_events: usize,
+    call_size: CallSize,
     suspect: Option<Suspect>,
     unexplained: u32,
     /// Where the last of them was.
@@ -84,22 +85,25 @@ fn host(error: impl std::fmt::Display) -> StepError {
 impl Runner {
     pub(super) fn new(
         version: Arc<Version>,
+        partition: Partition,
+        rounds: Arc<Rounds>,
         log: Arc<dyn EventLog>,
         class: Arc<Class>,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let description = version.plugin().description();
         let policies = &version.plugin().settings().policies;
+        let position = version.state().partitions()[partition.index].checkpoint().position;
         Self {
-            types: description.events.clone(),
+            source: Source::new(Arc::clone(&log), version.plugin().description(), partition),
             on_failure: version.plugin().on_failure(),
             commit: CommitPolicy::new(policies),
-            most_call_events: policies.block_events.max(1),
-            call_events: FIRST_CALL.min(policies.block_events.max(1)),
-            position: version.state().checkpoint().position,
+            call_size: CallSize::new(policies.block_events),
+            position,
+            told: position,
+            live: false,
             instance: None,
             started_at: 0,
-            block_to: 0,
+            unflushed: false,
             uncommitted: 0,
             dirty: 0,
             suspect: None,
@@ -107,23 +111,33 @@ impl Runner {
             last_unexplained: 0,
             last_failure: String::new(),
             version,
+            partition,
+            rounds,
             log,
             class,
             stop,
         }
     }
 
+    /// The queue that it waits in.
+    pub(super) fn class(&self) -> &Arc<Class> {
+        &self.class
+    }
+
     /// Catches up and follows the head until told to stop or unable to go on.
     pub(super) async fn follow(mut self) {
-        let version = Arc::clone(&self.version);
+        let (version, partition) = (Arc::clone(&self.version), self.partition.index);
         let following = async {
             loop {
-                self.catch_up().await?;
+                let at_head = self.catch_up().await?;
                 if self.is_to_stop() {
                     return self.finish().await;
                 }
-                self.class.set_live(true);
-                self.version.set_phase(Phase::Live);
+                if at_head {
+                    self.live = true;
+                    self.class.set_live(true);
+                    self.set_phase(Phase::Live);
+                }
                 self.wait().await?;
             }
         };
@@ -131,27 +145,45 @@ impl Runner {
         let ended = AssertUnwindSafe(following).catch_unwind().await;
         let result = ended.unwrap_or_else(|_| Err(Halt::of_host("the host panicked; please report this")));
         match result {
-            Ok(()) => version.set_phase(Phase::Stopped),
+            Ok(()) => version.set_phase(partition, Phase::Stopped),
             Err(halt) => {
-                tracing::warn!(plugin = version.name(), version = version.digest(), %halt, "halted");
-                version.set_phase(Phase::Halted(halt));
+                tracing::warn!(plugin = version.name(), version = version.digest(), partition, %halt, "halted");
+                version.set_phase(partition, Phase::Halted(halt));
             }
         }
     }
 
-    /// Folds and commits until the head is reached or a stop is asked for.
-    pub(super) async fn catch_up(&mut self) -> Result<(), Halt> {
-        if self.version.phase() != Phase::Live {
-            self.version.set_phase(Phase::CatchUp);
+    /// Folds the log up to its head and stops.
+    pub(super) async fn fold(&mut self) -> Result<(), Halt> {
+        let result = loop {
+            match self.catch_up().await {
+                Ok(true) => break Ok(()),
+                Ok(false) => {}
+                Err(halt) => break Err(halt),
+            }
+            if let Err(halt) = self.wait().await {
+                break Err(halt);
+            }
+        };
+        self.set_phase(Phase::Stopped);
+        result
+    }
+
+    /// Folds and commits until the goal of the round or the head is reached, or
+    /// a stop is asked for. Answers whether it was the head.
+    async fn catch_up(&mut self) -> Result<bool, Halt> {
+        if !self.live {
+            self.set_phase(Phase::CatchUp);
         }
         loop {
-            let behind = self.position < self.log.head();
-            if self.is_to_stop() || (!behind && self.position == self.checkpoint()) {
-                return Ok(());
+            let (head, goal) = (self.log.head(), self.rounds.goal());
+            let behind = self.position < head.min(goal);
+            if self.is_to_stop() || (!behind && !self.unflushed && self.position <= self.told) {
+                return Ok(goal >= head);
             }
             let step = match behind {
-                true => self.step().await,
-                false => self.commit(self.durability()).await,
+                true => self.step(goal).await,
+                false => self.commit(self.durability(goal >= head)).await,
             };
             match step {
                 Ok(()) => {}
@@ -164,27 +196,38 @@ impl Runner {
         }
     }
 
-    /// Waits for the head to move or a stop; makes commits durable meanwhile.
+    /// Waits for the next round, for more of the log or for a stop; makes
+    /// commits durable meanwhile.
     async fn wait(&mut self) -> Result<(), Halt> {
-        let mut head = self.log.follow();
+        let (mut head, mut goal) = (self.log.follow(), self.rounds.follow());
         let mut stop = self.stop.clone();
-        let position = self.position;
         let idle_at = Instant::now() + IDLE;
         loop {
+            let newest = *head.borrow_and_update();
+            self.rounds.wait(self.partition.index, self.position, newest);
+            let current = *goal.borrow_and_update();
+            if newest.min(current) > self.position {
+                return Ok(());
+            }
             let durable_at = self.commit.durable_due().map(Instant::from_std);
             let timer = match (durable_at, &self.instance) {
-                (Some(at), _) => Some(at),
+                (Some(at), Some(_)) => Some(at.min(idle_at)),
+                (Some(at), None) => Some(at),
                 (None, Some(_)) => Some(idle_at),
                 (None, None) => None,
             };
             tokio::select! {
-                moved = head.wait_for(|head| *head > position) => {
-                    return moved.map(drop).map_err(|_| Halt::of_host("the event log is closed"));
-                }
+                moved = head.changed() => moved.map_err(|_| Halt::of_host("the event log is closed"))?,
+                // The rounds end with the runners, of which this is one.
+                _ = goal.changed() => {}
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                () = sleep_until(timer) => match durable_at {
-                    Some(_) => self.save(Durability::Durable)?,
-                    None => self.instance = None,
+                () = sleep_until(timer) => {
+                    if durable_at.is_some_and(|at| at <= Instant::now()) {
+                        self.save(None)?;
+                    }
+                    if idle_at <= Instant::now() {
+                        self.instance = None;
+                    }
                 },
             }
         }
@@ -208,89 +251,50 @@ impl Runner {
         *self.stop.borrow() || self.stop.has_changed().is_err()
     }
 
+    fn set_phase(&self, phase: Phase) {
+        self.version.set_phase(self.partition.index, phase);
+    }
+
+    fn state(&self) -> &PartitionState {
+        &self.version.state().partitions()[self.partition.index]
+    }
+
     fn checkpoint(&self) -> Position {
-        self.version.state().checkpoint().position
+        self.state().checkpoint().position
     }
 
-    fn durability(&self) -> Durability {
-        self.commit.durability(self.version.phase() == Phase::Live)
+    /// `at_head`: the commit takes along all there is.
+    fn durability(&self, at_head: bool) -> Durability {
+        self.commit.durability(at_head && !self.live)
     }
 
-    /// Folds the next events of the log and commits if it is time to.
-    async fn step(&mut self) -> Result<(), StepError> {
-        let next = self.position + 1;
-        if let Some(rare) = self.rare(next)? {
-            return self.fold_rare(next, rare).await;
-        }
-        let Some(block) = self.log.block(next).map_err(host)? else { return Ok(()) };
-        let range = self.call_range(&block, next);
-        if range.start == 0 {
-            self.read_ahead(block.last() + 1);
-        }
-        self.block_to = block.last();
-        let last = block.heads[range.end - 1].position;
-        let size = range.len();
-        let types = self.types.as_deref();
-        let events =
-            block.select(range, |name| types.is_none_or(|types| types.iter().any(|own| own == name)));
+    /// Folds the next events of the log, none beyond `goal`, and commits if it
+    /// is time to.
+    async fn step(&mut self, goal: Position) -> Result<(), StepError> {
+        let first = self.position + 1;
+        let last = self.suspect.map_or(goal, |suspect| suspect.call_end(first).min(goal));
+        let portion = self.source.portion(first, last, self.call_size.events()).map_err(host)?;
+        let Some(Portion { events, to, of }) = portion else { return Ok(()) };
         if !events.is_empty() {
-            let took = self.apply(&events, next, last).await?;
-            self.adapt_call_size(size, took);
+            let took = self.apply(&events, first, to).await?;
+            self.call_size.adapt(of, took);
         }
-        self.folded(last).await
-    }
-
-    /// The next events, where those that the plug-in wants are rare.
-    fn rare(&self, next: Position) -> Result<Option<Rare>, StepError> {
-        match (&self.types, &self.suspect) {
-            (Some(types), None) if next > self.block_to => {
-                self.log.rare(next, types, self.call_events).map_err(host)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    async fn fold_rare(&mut self, next: Position, rare: Rare) -> Result<(), StepError> {
-        if !rare.events.is_empty() {
-            let took = self.apply(&rare.events, next, rare.to).await?;
-            self.adapt_call_size(rare.events.len(), took);
-        }
-        self.folded(rare.to).await
+        self.folded(to).await
     }
 
     /// All up to `last` is folded: commits if it is time to.
     async fn folded(&mut self, last: Position) -> Result<(), StepError> {
         self.position = last;
-        let due = match self.version.phase() {
+        let at_head = last >= self.log.head();
+        let due = match self.live {
             _ if self.suspect.is_some() => true,
-            Phase::Live => self.commit.live(last >= self.log.head(), self.dirty),
-            _ => self.commit.replaying(self.dirty),
+            true => self.commit.live(at_head, self.dirty),
+            false => self.commit.replaying(self.dirty),
         };
         if due {
-            self.commit(self.durability()).await?;
+            self.commit(self.durability(true)).await?;
         }
         self.clear_suspect()
-    }
-
-    /// Lets the log fetch a block beside the fold; its cache keeps it until the
-    /// fold comes there.
-    fn read_ahead(&self, position: Position) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if position <= self.log.head() {
-            let log = Arc::clone(&self.log);
-            // If it fails, the fold meets the error when it comes there.
-            runtime.spawn_blocking(move || drop(log.block(position)));
-        }
-    }
-
-    /// Which of a block's events the next call gets.
-    fn call_range(&self, block: &Block, next: Position) -> Range<usize> {
-        let start = (next - block.first()) as usize;
-        let end = match &self.suspect {
-            Some(suspect) => (suspect.call_end(next) - block.first() + 1) as usize,
-            None => block.len(),
-        };
-        start..end.min(start + self.call_events).min(block.len())
     }
 
     /// Lets the plug-in fold the events between two positions; says how long it took.
@@ -302,8 +306,9 @@ impl Runner {
     ) -> Result<Duration, StepError> {
         let guest = |named, reason| StepError::Guest { first, last, named, reason };
         if self.instance.is_none() {
-            let snapshot = self.version.state().snapshot().map_err(host)?;
-            let instance = self.version.plugin().start(Arc::new(SnapshotReader(snapshot))).await;
+            let state = self.state().view().map_err(host)?;
+            let state = Arc::new(ViewReader(Arc::new(state)));
+            let instance = self.version.plugin().start(state, self.partition).await;
             self.instance = Some(instance.map_err(|error| match error {
                 PluginError::Host { .. } => host(error),
                 error => StepError::Halt(Halt { event: None, reason: error.to_string(), host: false }),
@@ -318,62 +323,64 @@ impl Runner {
             Err(ApplyError::Trap { reason }) => return Err(guest(None, format!("it {reason}"))),
         }
         let took = begun.elapsed();
-        self.uncommitted += events.len() as u64;
-        self.version.add_folded(events.len() as u64);
+        self.unflushed = true;
+        // Where each partition is given all events, one of them counts.
+        if self.partition.index == 0 || !self.source.is_shared(self.partition) {
+            self.uncommitted += events.len() as u64;
+            self.version.add_folded(events.len() as u64);
+        }
         Ok(took)
     }
 
-    /// `events`: as many as the call was allowed at most.
-    fn adapt_call_size(&mut self, events: usize, took: Duration) {
-        if took > LONG_CALL {
-            self.call_events = (events / 2).max(1);
-        } else if took < SHORT_CALL && events * 2 >= self.call_events {
-            self.call_events = (self.call_events * 2).min(self.most_call_events);
-        }
-    }
-
-    /// Flushes the instance and commits with the checkpoint.
+    /// Flushes the instance and commits with the checkpoint. Where nothing has
+    /// changed, a commit can wait.
     async fn commit(&mut self, durability: Durability) -> Result<(), StepError> {
-        if self.position == self.checkpoint() && !matches!(durability, Durability::Durable) {
+        if !self.unflushed && self.suspect.is_none() && matches!(durability, Durability::Eventual) {
+            self.commit.passed();
+            self.tell(None);
             return Ok(());
         }
         let first = self.checkpoint() + 1;
         let changes = match &mut self.instance {
-            Some(instance) if self.uncommitted > 0 => Some(instance.flush().await.map_err(|error| {
+            Some(instance) if self.unflushed => Some(instance.flush().await.map_err(|error| {
                 StepError::Guest { first, last: self.position, named: None, reason: error.to_string() }
             })?),
             _ => None,
         };
-        let state = self.version.state();
         let changes = changes.iter().flat_map(|changes| changes.iter());
         let changes = changes.map(|(table, key, value)| Change { table, key, value });
-        state.commit(changes, self.position, self.uncommitted, None, durability).map_err(host)?;
-        if let Some(instance) = &mut self.instance {
-            let snapshot = state.snapshot().map_err(host)?;
-            instance.set_state(Arc::new(SnapshotReader(snapshot)));
-        }
-        self.committed(durability);
-        Ok(())
+        self.state().commit(changes, self.position, self.uncommitted, None, durability).map_err(host)?;
+        self.committed(durability).map_err(host)
     }
 
     /// Commits nothing new, for its durability or for a dead letter.
-    fn save(&mut self, durability: Durability) -> Result<(), Halt> {
-        self.save_with(None, durability)
+    fn save(&mut self, dead: Option<&DeadLetter>) -> Result<(), Halt> {
+        let durability = Durability::Durable;
+        self.state().commit([], self.position, 0, dead, durability).map_err(Halt::of_host)?;
+        self.committed(durability).map_err(Halt::of_host)
     }
 
-    fn save_with(&mut self, dead: Option<&DeadLetter>, durability: Durability) -> Result<(), Halt> {
-        let state = self.version.state();
-        let result = state.commit([], self.position, 0, dead, durability);
-        result.map_err(Halt::of_host)?;
-        self.committed(durability);
+    fn committed(&mut self, durability: Durability) -> Result<(), StateError> {
+        self.commit.committed(durability);
+        self.unflushed = false;
+        self.uncommitted = 0;
+        self.dirty = 0;
+        let snapshot = Arc::new(self.state().snapshot()?);
+        if let Some(instance) = &mut self.instance {
+            let view = View::new([Arc::clone(&snapshot)], self.position);
+            instance.set_state(Arc::new(ViewReader(Arc::new(view))));
+        }
+        self.tell(Some(snapshot));
         Ok(())
     }
 
-    fn committed(&mut self, durability: Durability) {
-        self.commit.committed(durability);
-        self.uncommitted = 0;
-        self.dirty = 0;
-        self.version.set_position(self.position);
+    /// Lets readers see it, as soon as the other partitions are there as well.
+    fn tell(&mut self, snapshot: Option<Arc<Snapshot>>) {
+        self.told = self.told.max(self.position);
+        let seen = self.version.state().advance(self.partition.index, self.position, snapshot);
+        if let Some(position) = seen {
+            self.version.set_position(position);
+        }
     }
 
     /// Goes back to the checkpoint and narrows down what is at fault.
@@ -388,6 +395,7 @@ impl Runner {
         let isolated = self.started_at + 1 == first && self.checkpoint() + 1 == first;
         self.instance = None;
         self.position = self.checkpoint();
+        self.unflushed = false;
         self.uncommitted = 0;
         self.dirty = 0;
         self.last_failure.clone_from(&reason);
@@ -422,7 +430,7 @@ impl Runner {
         tracing::warn!(plugin = self.version.name(), position, id, reason, "kept as a dead letter");
         let dead = DeadLetter { position, event_id: id, event_type, reason, recorded: clock::now() };
         self.position = position;
-        self.save_with(Some(&dead), Durability::Durable)
+        self.save(Some(&dead))
     }
 
     /// Ends the search once the suspects have passed after all.
@@ -431,7 +439,7 @@ impl Runner {
             return Ok(());
         }
         self.suspect = None;
-        self.call_events = FIRST_CALL.min(self.most_call_events);
+        self.call_size.reset();
         if self.position > self.last_unexplained + FORGIVEN_AFTER {
             self.unexplained = 0;
         }

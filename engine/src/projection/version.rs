@@ -1,7 +1,7 @@
-//! One version of a projection, as everybody but its runner sees it.
+//! One version of a projection, as everybody but its runners sees it.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -16,6 +16,8 @@ pub struct Version {
     plugin: Arc<Plugin>,
     state: Arc<VersionState>,
     progress: watch::Sender<Progress>,
+    /// What the runner of each partition is doing.
+    phases: Mutex<Vec<Phase>>,
     folded: AtomicU64,
 }
 
@@ -24,11 +26,11 @@ pub struct Version {
 pub struct Progress {
     /// Up to where its committed state is complete.
     pub position: Position,
-    /// What its runner is doing.
+    /// What its runners are doing.
     pub phase: Phase,
 }
 
-/// What a version's runner is doing.
+/// What a version's runners are doing: its partitions', taken together.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Phase {
     /// It has no runner: it stands by, or has not started yet.
@@ -37,7 +39,7 @@ pub enum Phase {
     CatchUp,
     /// It has reached the head and follows it.
     Live,
-    /// It cannot go on.
+    /// It, or one of its partitions, cannot go on.
     Halted(Halt),
 }
 
@@ -88,12 +90,14 @@ impl Version {
     /// A version that does not run yet.
     pub fn new(name: &str, digest: &str, plugin: Arc<Plugin>, state: Arc<VersionState>) -> Self {
         let progress = Progress { position: state.checkpoint().position, phase: Phase::Stopped };
+        let phases = Mutex::new(vec![Phase::Stopped; state.partitions().len()]);
         Self {
             name: name.to_owned(),
             digest: digest.to_owned(),
             plugin,
             state,
             progress: watch::Sender::new(progress),
+            phases,
             folded: AtomicU64::new(0),
         }
     }
@@ -123,7 +127,7 @@ impl Version {
         self.progress.subscribe()
     }
 
-    /// How many events its runner has folded since the process started,
+    /// How many events its runners have folded since the process started,
     /// committed or not.
     pub fn folded(&self) -> u64 {
         self.folded.load(Ordering::Relaxed)
@@ -138,15 +142,24 @@ impl Version {
             .send_if_modified(|progress| std::mem::replace(&mut progress.position, position) != position);
     }
 
-    pub(super) fn set_phase(&self, phase: Phase) {
+    pub(super) fn set_phase(&self, partition: usize, phase: Phase) {
+        let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
+        phases[partition] = phase;
+        let phase = together(&phases);
         self.progress.send_if_modified(|progress| {
             let changed = progress.phase != phase;
             progress.phase = phase;
             changed
         });
     }
+}
 
-    pub(super) fn phase(&self) -> Phase {
-        self.progress.borrow().phase.clone()
-    }
+/// A version is live when all its partitions are, and halted when one is.
+fn together(phases: &[Phase]) -> Phase {
+    let any = |is: fn(&Phase) -> bool| phases.iter().find(|phase| is(phase));
+    any(|phase| matches!(phase, Phase::Halted(_)))
+        .or_else(|| any(|phase| *phase == Phase::CatchUp))
+        .or_else(|| any(|phase| *phase == Phase::Stopped))
+        .unwrap_or(&Phase::Live)
+        .clone()
 }

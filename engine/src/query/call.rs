@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    event::Position,
+    event::{Partition, Position},
     plugin::CallError,
-    projection::{SnapshotReader, Version},
+    projection::{Version, ViewReader},
     state::StateError,
 };
 
@@ -32,7 +32,7 @@ pub enum AskError {
     State(#[from] StateError),
 }
 
-/// Runs a query of the plug-in over one consistent snapshot, in an instance of
+/// Runs a query of the plug-in over one consistent view, in an instance of
 /// its own: it sees committed state only, disturbs no fold, and nothing of it
 /// is left behind.
 pub async fn call(
@@ -43,9 +43,9 @@ pub async fn call(
     if !version.plugin().description().queries.iter().any(|known| known.name == query) {
         return Err(CallError::UnknownQuery.into());
     }
-    let snapshot = version.state().snapshot()?;
-    let position = snapshot.checkpoint().position;
-    let instance = version.plugin().start(Arc::new(SnapshotReader(snapshot))).await;
+    let view = version.state().view()?;
+    let position = view.checkpoint().position;
+    let instance = version.plugin().start(Arc::new(ViewReader(view)), Partition::WHOLE).await;
     let mut instance = instance.map_err(|error| AskError::Start(error.to_string()))?;
     let arguments = serde_json::Value::Object(arguments).to_string().into_bytes();
     let body = instance.query(query, arguments).await?;

@@ -8,7 +8,7 @@
 //! - [`wait`] (`wait.rs`): waiting for a position, to read your own writes.
 //! - [`QueryError`] (`error.rs`).
 //!
-//! Everything is read from one snapshot, so an answer is of one position, which
+//! Everything is read from one view of a version's state, so an answer is of one position, which
 //! it names. Not here: how it travels (`http`), and how keys and values are
 //! encoded (`state::key`, `state::value`).
 

@@ -10,7 +10,7 @@ use super::{QueryError, cursor, key};
 use crate::{
     event::Position,
     plugin::description::{Description, TableDescription},
-    state::{self, KeyRange, Snapshot},
+    state::{self, KeyRange, View},
 };
 
 /// How many rows a page has, unless told otherwise.
@@ -80,7 +80,7 @@ pub struct TablePage {
 
 /// Reads a page of a table.
 pub fn read_table(
-    snapshot: &Snapshot,
+    view: &View,
     description: &Description,
     table: &str,
     read: &TableRead,
@@ -93,10 +93,10 @@ pub fn read_table(
 
     let mut page = PageBuilder { entries: Vec::new(), bytes: 0, limit: read.limit, more: false };
     let mut failure = None;
-    snapshot.visit(order.number, &range, |key, value| {
+    view.visit(order.number, &range, |key, value| {
         let entry = match &index {
             None => Ok((key.to_vec(), value.to_vec())),
-            Some(index) => index.follow(snapshot, &rows_of, key),
+            Some(index) => index.follow(view, &rows_of, key),
         };
         match entry {
             Ok((row, value)) => page.push(key, row, value),
@@ -113,19 +113,19 @@ pub fn read_table(
     let last = page.entries.last().filter(|_| page.more);
     let next = last.map(|entry| cursor::after(&order.description.name, &entry.order));
     let rows = page.entries.iter().map(|entry| row(table, &entry.row, &entry.value));
-    Ok(TablePage { position: snapshot.checkpoint().position, rows: rows.collect::<Result<_, _>>()?, next })
+    Ok(TablePage { position: view.checkpoint().position, rows: rows.collect::<Result<_, _>>()?, next })
 }
 
 /// Reads the row whose key the segments of a path name; see the guide.
 pub fn read_key(
-    snapshot: &Snapshot,
+    view: &View,
     description: &Description,
     table: &str,
     segments: &[String],
 ) -> Result<Option<Row>, QueryError> {
     let found = Table::find(description, table)?;
     let key = key::from_path(found.description, segments)?;
-    let value = snapshot.get(found.number, &key)?;
+    let value = view.get(found.number, &key)?;
     value.map(|value| row(table, &key, &value)).transpose()
 }
 
@@ -173,16 +173,11 @@ impl<'a> Table<'a> {
     }
 
     /// From a key of this index to the row of its table, whose key is its end.
-    fn follow(
-        &self,
-        snapshot: &Snapshot,
-        rows_of: &Table<'_>,
-        key: &[u8],
-    ) -> Result<(Vec<u8>, Vec<u8>), QueryError> {
+    fn follow(&self, view: &View, rows_of: &Table<'_>, key: &[u8]) -> Result<(Vec<u8>, Vec<u8>), QueryError> {
         let index = &self.description.name;
         let row = state::key::suffix(key, rows_of.description.key.len());
         let row = row.map_err(|error| unreadable(index, key, &error))?;
-        let value = snapshot.get(rows_of.number, row)?;
+        let value = view.get(rows_of.number, row)?;
         let value = value.ok_or_else(|| QueryError::BrokenIndex { index: index.clone(), key: text(key) })?;
         Ok((row.to_vec(), value))
     }

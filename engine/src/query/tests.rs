@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     plugin::description::{Description, KeyPart, TableDescription},
     state::{
-        Change, Durability, VersionState,
+        Change, Durability, PartitionState,
         key::{Part, encode},
     },
 };
@@ -28,7 +28,7 @@ fn description() -> Description {
 
 /// A plug-in's state, written as its SDK would.
 struct Fixture {
-    state: VersionState,
+    state: PartitionState,
     description: Description,
 }
 
@@ -36,7 +36,7 @@ impl Fixture {
     fn new(entries: &[(u32, Vec<Part>, Vec<u8>)]) -> Self {
         let description = description();
         let tables: Vec<_> = description.tables.iter().map(|table| table.name.clone()).collect();
-        let state = VersionState::in_memory(&tables).unwrap();
+        let state = PartitionState::in_memory(&tables).unwrap();
         let keys: Vec<_> = entries.iter().map(|(_, key, _)| encode(key)).collect();
         let changes = entries.iter().zip(&keys).map(|((table, _, value), key)| Change {
             table: *table,
@@ -68,12 +68,12 @@ impl Fixture {
     }
 
     fn page(&self, table: &str, read: &TableRead) -> Result<TablePage, QueryError> {
-        read_table(&self.state.snapshot().unwrap(), &self.description, table, read)
+        read_table(&self.state.view().unwrap(), &self.description, table, read)
     }
 
     fn row(&self, table: &str, path: &str) -> Result<Option<Row>, QueryError> {
         let segments: Vec<_> = path.split('/').map(str::to_owned).collect();
-        read_key(&self.state.snapshot().unwrap(), &self.description, table, &segments)
+        read_key(&self.state.view().unwrap(), &self.description, table, &segments)
     }
 
     /// The keys of a page, as JSON.

@@ -5,12 +5,12 @@ use std::sync::{Arc, PoisonError};
 use redb::Table;
 
 use super::{
-    VersionState,
+    PartitionState,
     dead_letter::{DEAD_LETTERS, DeadLetter},
     digest::{Digest, EntryHasher},
     error::{Origin, StateError},
     meta::{self, Checkpoint, META},
-    version::TableName,
+    partition::TableName,
 };
 use crate::event::Position;
 
@@ -34,7 +34,7 @@ pub enum Durability {
     Eventual,
 }
 
-impl VersionState {
+impl PartitionState {
     /// Applies the changes, moves the checkpoint to `position` and keeps the
     /// dead letter, all in one transaction or, with an error, nothing of it.
     ///

@@ -66,6 +66,26 @@ pub enum StateError {
         /// Where the commit would put it.
         asked: u64,
     },
+    /// The partitions of a version stand at different positions.
+    #[error("the partitions are at positions from {from} to {to} and catch up with one another: try again")]
+    Apart {
+        /// Where the last one is.
+        from: u64,
+        /// Where the first one is.
+        to: u64,
+    },
+    /// Two partitions of a version have the same key, so what it has folded
+    /// depends on how many there are.
+    #[error(
+        "key {key} of table \"{table}\" is in two partitions: the plug-in changes it at events with different \
+         partition keys; let it change a row at events of one key only, or leave out `partition-by`"
+    )]
+    TwoPartitions {
+        /// The table's name.
+        table: String,
+        /// The key, as JSON where it can be read.
+        key: String,
+    },
     /// A name that cannot be part of a path.
     #[error("\"{name}\" cannot name a state file")]
     Name {

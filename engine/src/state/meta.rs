@@ -1,4 +1,4 @@
-//! What a version's file says about itself: format, tables, checkpoint.
+//! What a partition's file says about itself: format, tables, checkpoint.
 
 use redb::{ReadOnlyTable, ReadableTable, Table, TableDefinition};
 
@@ -16,7 +16,7 @@ pub(crate) const FORMAT: u32 = 1;
 /// `checkpoint`: [`Checkpoint::to_bytes`].
 pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 
-/// Up to where a version's state is complete. Committed with it.
+/// Up to where state is complete. Committed with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
     /// All events up to here, itself included, are folded; 0: none.
@@ -28,6 +28,16 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Of a version whose partitions have these: where it stands is not their
+    /// sum, and is told.
+    pub(super) fn sum(partitions: impl Iterator<Item = Self>, position: Position) -> Self {
+        partitions.fold(Self { position, ..Self::default() }, |sum, partition| Self {
+            digest: Digest(sum.digest.0.wrapping_add(partition.digest.0)),
+            events: sum.events + partition.events,
+            ..sum
+        })
+    }
+
     /// Position, events, digest; little endian.
     fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];

@@ -1,12 +1,15 @@
 //! State: what versions have folded so far, and the books kept about them.
 //!
-//! - [`VersionState`] (`version.rs`, `commit.rs`): the state of one version,
-//!   one redb file: tables, checkpoint and digest, which change together in one
-//!   transaction or not at all.
-//! - [`Snapshot`] (`snapshot.rs`): that state as it stood at one checkpoint.
+//! - [`VersionState`] (`version.rs`): the state of one version: that of its
+//!   partitions, of which most versions have one.
+//! - [`PartitionState`] (`partition.rs`, `commit.rs`): the state of one
+//!   partition, one redb file: tables, checkpoint and digest, which change
+//!   together in one transaction or not at all.
+//! - [`View`] (`view.rs`): a version's state as it stood at one position, its
+//!   partitions read as one; [`Snapshot`] (`snapshot.rs`): one of them.
 //! - [`Digest`] (`digest.rs`): a hash of all entries, kept up change by change.
 //! - [`DeadLetter`] (`dead_letter.rs`): an event that could not be folded.
-//! - [`StateFolder`] (`folder.rs`): where the files of versions lie.
+//! - [`StateFolder`] (`folder.rs`): where their files lie.
 //! - [`catalog`]: which versions there are, which one is live, how it came to be.
 //! - [`key`]: keys, in FoundationDB's tuple encoding. [`value`]: values, in
 //!   MessagePack. Both to and from JSON.
@@ -24,20 +27,25 @@ mod error;
 mod folder;
 pub mod key;
 mod meta;
+mod partition;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 pub mod value;
 mod version;
+mod view;
 
 pub use commit::{Change, Durability};
 pub use dead_letter::DeadLetter;
 pub use digest::Digest;
 pub use error::StateError;
-pub use folder::{StateFile, StateFolder};
+pub use folder::StateFolder;
 pub use meta::Checkpoint;
-pub use snapshot::{Entry, KeyRange, Snapshot};
+pub use partition::PartitionState;
+pub use snapshot::KeyRange;
+pub(crate) use snapshot::Snapshot;
 pub use version::VersionState;
+pub use view::{Entry, View};
 
 /// The number of a table: its place in the list that a version's file was
 /// opened with, from 0.

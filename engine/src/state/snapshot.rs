@@ -1,29 +1,26 @@
-//! A version's state as it stood at one checkpoint.
+//! A partition's state as it stood at one checkpoint.
 
 use std::{
-    ops::{Bound, ControlFlow},
+    ops::Bound,
     sync::{Arc, OnceLock},
 };
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
+use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
 
 use super::{
     digest::{Digest, EntryHasher},
     error::{Origin, StateError},
     meta::{self, Checkpoint, META},
-    version::TableName,
+    partition::TableName,
 };
 
 type OpenTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// A key and its value, both encoded.
-pub type Entry = (Vec<u8>, Vec<u8>);
-
-/// A version's state as it stood at one checkpoint: all tables and the
+/// A partition's state as it stood at one checkpoint: all tables and the
 /// checkpoint from one transaction, whatever is committed meanwhile.
 ///
 /// Threads can share it. Tables are opened on first use and stay open.
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     read: ReadTransaction,
     open: Box<[OnceLock<OpenTable>]>,
     tables: Arc<[TableName]>,
@@ -64,7 +61,7 @@ impl Snapshot {
     }
 
     /// Where this state stands.
-    pub fn checkpoint(&self) -> Checkpoint {
+    pub(super) fn checkpoint(&self) -> Checkpoint {
         self.checkpoint
     }
 
@@ -80,70 +77,70 @@ impl Snapshot {
     }
 
     /// The value under a key.
-    pub fn get(&self, table: u32, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+    pub(super) fn get(&self, table: u32, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         let value = self.table(table)?.get(key).map_err(self.origin.failed("read a value"))?;
         Ok(value.map(|value| value.value().to_vec()))
     }
 
-    /// The entries of a range.
-    pub fn scan(&self, table: u32, range: &KeyRange) -> Result<Vec<Entry>, StateError> {
-        let mut entries = Vec::new();
-        self.visit(table, range, |key, value| {
-            entries.push((key.to_vec(), value.to_vec()));
-            ControlFlow::Continue(())
-        })?;
-        Ok(entries)
-    }
-
-    /// Shows the entries of a range one by one, without copying them, until
-    /// `visitor` breaks off.
-    pub fn visit(
-        &self,
-        table: u32,
-        range: &KeyRange,
-        mut visitor: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StateError> {
+    /// The entries of a range, one by one and not copied; `limit` is the
+    /// caller's to keep.
+    pub(super) fn entries(&self, table: u32, range: &KeyRange) -> Result<Entries<'_>, StateError> {
         let table = self.table(table)?;
         let (start, end) = (range.start.as_deref(), range.end.as_deref());
         // redb, like the standard library, takes such a range for a mistake.
-        if range.limit == 0 || matches!((start, end), (Some(start), Some(end)) if start >= end) {
-            return Ok(());
-        }
-        let bounds =
-            (start.map_or(Bound::Unbounded, Bound::Included), end.map_or(Bound::Unbounded, Bound::Excluded));
-        let mut entries = table.range::<&[u8]>(bounds).map_err(self.origin.failed("read a range of keys"))?;
-        for _ in 0..range.limit {
-            let next = if range.reverse { entries.next_back() } else { entries.next() };
-            let Some(entry) = next else { break };
-            let (key, value) = entry.map_err(self.origin.failed("read a range of keys"))?;
-            if visitor(key.value(), value.value()).is_break() {
-                break;
+        let entries = match matches!((start, end), (Some(start), Some(end)) if start >= end) {
+            true => None,
+            false => {
+                let start = start.map_or(Bound::Unbounded, Bound::Included);
+                let end = end.map_or(Bound::Unbounded, Bound::Excluded);
+                let found = table.range::<&[u8]>((start, end));
+                Some(found.map_err(self.origin.failed("read a range of keys"))?)
             }
-        }
-        Ok(())
-    }
-
-    /// Whether a table has no entries.
-    pub fn is_empty(&self, table: u32) -> Result<bool, StateError> {
-        Ok(self.len(table)? == 0)
+        };
+        Ok(Entries { entries, reverse: range.reverse, origin: &self.origin })
     }
 
     /// How many entries a table has; known without counting them.
-    pub fn len(&self, table: u32) -> Result<u64, StateError> {
+    pub(super) fn len(&self, table: u32) -> Result<u64, StateError> {
         self.table(table)?.len().map_err(self.origin.failed("count entries"))
     }
 
-    /// The digest, worked out by reading every entry: what
-    /// [`Checkpoint::digest`] must equal. For tests and `verify`.
-    pub fn digest_from_scratch(&self) -> Result<Digest, StateError> {
+    /// The digest, worked out by reading every entry.
+    pub(super) fn digest_from_scratch(&self) -> Result<Digest, StateError> {
         let mut sum = 0_u128;
         for (index, name) in (0..).zip(self.tables.iter()) {
             let mut hasher = EntryHasher::new(&name.name);
-            self.visit(index, &KeyRange::default(), |key, value| {
-                sum = sum.wrapping_add(hasher.hash(key, value));
-                ControlFlow::Continue(())
-            })?;
+            for entry in self.entries(index, &KeyRange::default())? {
+                let (key, value) = entry?;
+                sum = sum.wrapping_add(hasher.hash(key.value(), value.value()));
+            }
         }
         Ok(Digest(sum))
+    }
+
+    /// What the plug-in calls a table.
+    pub(super) fn table_name(&self, table: u32) -> &str {
+        self.tables.get(table as usize).map_or("", |table| &table.name)
+    }
+}
+
+/// The entries of a range of keys, in the order asked for.
+pub(super) struct Entries<'a> {
+    /// None: the range can hold nothing.
+    entries: Option<redb::Range<'static, &'static [u8], &'static [u8]>>,
+    reverse: bool,
+    origin: &'a Origin,
+}
+
+/// A key or a value where it lies in the file.
+pub(super) type Bytes = AccessGuard<'static, &'static [u8]>;
+
+impl Iterator for Entries<'_> {
+    type Item = Result<(Bytes, Bytes), StateError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entries = self.entries.as_mut()?;
+        let entry = if self.reverse { entries.next_back() } else { entries.next() };
+        entry.map(|entry| entry.map_err(self.origin.failed("read a range of keys")))
     }
 }

@@ -20,7 +20,7 @@ struct Accounts {
     accounts: Table<String, Account>,
 }
 
-#[projection]
+#[projection(partition_by = subject)]
 impl Accounts {
     #[on("account.deposited")]
     fn deposited(&mut self, _event: &Event, data: Deposit<'_>) {

@@ -3,15 +3,24 @@
 use std::collections::HashMap;
 
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{Error, ImplItem, ItemImpl, LitStr, Result, parse::Parser, spanned::Spanned};
+use quote::{quote, quote_spanned};
+use syn::{Error, Expr, ImplItem, ItemImpl, LitStr, Result, parse::Parser, spanned::Spanned};
 
 use crate::{
     method::{Handler, Method, Query},
     name_of,
 };
 
-const ARGUMENTS: &str = "the only argument is `on_failure = \"halt\"` or `on_failure = \"dead-letter\"`";
+const ARGUMENTS: &str = "the arguments are `on_failure = \"halt\"` or `on_failure = \"dead-letter\"`, and \
+                         `partition_by = subject` or `partition_by = |event| …`";
+
+/// What stands in the parentheses of `#[projection(…)]`.
+#[derive(Default)]
+struct Arguments {
+    on_failure: Option<LitStr>,
+    /// `subject`, or a function from an event to its key.
+    partition_by: Option<Expr>,
+}
 
 pub(crate) fn expand(arguments: TokenStream, mut input: ItemImpl) -> Result<TokenStream> {
     if let Some((_, path, _)) = &input.trait_ {
@@ -20,7 +29,7 @@ pub(crate) fn expand(arguments: TokenStream, mut input: ItemImpl) -> Result<Toke
             "`#[projection]` belongs over the projection's own `impl`, without a trait",
         ));
     }
-    let on_failure = on_failure(arguments)?;
+    let arguments = Arguments::parse(arguments)?;
     let (mut handlers, mut queries) = (Vec::new(), Vec::new());
     let mut errors = None::<Error>;
     let mut note = |error: Error| match &mut errors {
@@ -48,26 +57,48 @@ pub(crate) fn expand(arguments: TokenStream, mut input: ItemImpl) -> Result<Toke
         let errors = errors.into_compile_error();
         return Ok(quote!(#input #errors));
     }
-    let implementation = implementation(&input, &handlers, &queries, on_failure.as_ref());
+    let implementation = implementation(&input, &handlers, &queries, &arguments);
     let component = component(&input);
     Ok(quote!(#input #implementation #component))
 }
 
-fn on_failure(arguments: TokenStream) -> Result<Option<LitStr>> {
-    let mut on_failure = None;
-    let parser = syn::meta::parser(|meta| {
-        if !meta.path.is_ident("on_failure") {
-            return Err(meta.error(ARGUMENTS));
+impl Arguments {
+    fn parse(tokens: TokenStream) -> Result<Self> {
+        let mut arguments = Self::default();
+        let parser = syn::meta::parser(|meta| {
+            if meta.path.is_ident("partition_by") {
+                arguments.partition_by = Some(meta.value()?.parse()?);
+                return Ok(());
+            }
+            if !meta.path.is_ident("on_failure") {
+                return Err(meta.error(ARGUMENTS));
+            }
+            let value: LitStr = meta.value()?.parse()?;
+            if !["halt", "dead-letter"].contains(&value.value().as_str()) {
+                return Err(Error::new(value.span(), ARGUMENTS));
+            }
+            arguments.on_failure = Some(value);
+            Ok(())
+        });
+        parser.parse2(tokens)?;
+        Ok(arguments)
+    }
+
+    /// What the description says, and an expression for the hash of the key of
+    /// `event`.
+    fn partition(&self) -> (TokenStream, TokenStream) {
+        let (none, some) = (quote!(::core::option::Option::None), quote!(::core::option::Option::Some));
+        match &self.partition_by {
+            None => (none, quote!(0)),
+            Some(Expr::Path(path)) if path.path.is_ident("subject") => {
+                (quote!(#some("subject")), quote!(partition_hash(event.subject())))
+            }
+            Some(key) => {
+                let call = quote_spanned!(key.span()=> partition_hash(partition_key_of(event, #key)));
+                (quote!(#some("key")), call)
+            }
         }
-        let value: LitStr = meta.value()?.parse()?;
-        if !["halt", "dead-letter"].contains(&value.value().as_str()) {
-            return Err(Error::new(value.span(), ARGUMENTS));
-        }
-        on_failure = Some(value);
-        Ok(())
-    });
-    parser.parse2(arguments)?;
-    Ok(on_failure)
+    }
 }
 
 /// Each type has one handler, and all others have one.
@@ -95,7 +126,7 @@ fn implementation(
     input: &ItemImpl,
     handlers: &[Handler],
     queries: &[Query],
-    on_failure: Option<&LitStr>,
+    arguments: &Arguments,
 ) -> TokenStream {
     let projection = &input.self_ty;
     let events = match handlers.iter().any(|handler| handler.events.is_none()) {
@@ -105,7 +136,8 @@ fn implementation(
             quote!(::core::option::Option::Some(&[#(#events),*]))
         }
     };
-    let on_failure = match on_failure {
+    let (partition_by, partition_key) = arguments.partition();
+    let on_failure = match &arguments.on_failure {
         None => quote!(::core::option::Option::None),
         Some(value) => quote!(::core::option::Option::Some(#value)),
     };
@@ -137,7 +169,7 @@ fn implementation(
                 Event, QueryError,
                 __private::{
                     AnyParameter, Arguments, Handlers, KnownParameter, Outcome, Probe, QueryDescription, answer, data,
-                    schema, unknown,
+                    partition_hash, partition_key_of, schema, unknown,
                 },
             };
 
@@ -145,6 +177,12 @@ fn implementation(
             impl Handlers for #projection {
                 const EVENTS: ::core::option::Option<&'static [&'static str]> = #events;
                 const ON_FAILURE: ::core::option::Option<&'static str> = #on_failure;
+                const PARTITION_BY: ::core::option::Option<&'static str> = #partition_by;
+
+                #[allow(unused_variables)]
+                fn partition_key(event: &Event<'_>) -> u64 {
+                    #partition_key
+                }
 
                 fn handler(event_type: &str) -> ::core::option::Option<u32> {
                     match event_type {

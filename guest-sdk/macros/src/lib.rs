@@ -41,6 +41,13 @@ pub fn derive_projection(input: TokenStream) -> TokenStream {
 ///
 /// `#[projection(on_failure = "dead-letter")]` keeps events that cannot be folded
 /// as dead letters and goes on; otherwise the plug-in halts at the first.
+///
+/// `#[projection(partition_by = subject)]` lets several instances fold events of
+/// different subjects side by side. A row then belongs to one subject: a handler
+/// reads and changes only rows that no other subject's events touch (what
+/// `Harness::check_replay` checks). `partition_by = |event| …` divides by another
+/// key: the closure takes `&Event` and answers anything that can be hashed, and
+/// as each instance asks it about all events, it should cost little.
 #[proc_macro_attribute]
 pub fn projection(arguments: TokenStream, input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as syn::ItemImpl);

@@ -31,7 +31,10 @@
 mod given;
 pub(crate) mod stored;
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use given::Pending;
 pub use given::{GivenEvent, event};
@@ -39,10 +42,11 @@ use serde_json::Value;
 use stored::Stored;
 
 use crate::{
+    Event,
     context::CACHE_BYTES,
     key,
     query::QueryError,
-    runner::{Handlers, Runner},
+    runner::{Handlers, Part, Runner},
     setting,
 };
 
@@ -72,9 +76,13 @@ impl<P: Handlers> Harness<P> {
     /// With a cache of another size; a small one shows that the state may be
     /// larger.
     pub fn with_cache_bytes(cache_bytes: usize) -> Self {
+        Self::of_part(Part::WHOLE, cache_bytes)
+    }
+
+    fn of_part(part: Part, cache_bytes: usize) -> Self {
         let stored = Rc::new(Stored::new(P::tables().len()));
         Self {
-            runner: Runner::new(stored.clone(), cache_bytes),
+            runner: Runner::new(stored.clone(), cache_bytes).of_part(part),
             stored,
             pending: Pending::default(),
             block_size: 1,
@@ -224,7 +232,8 @@ impl<P: Handlers> Harness<P> {
     }
 
     /// Folds all given events again, with blocks, caches and flushes of other
-    /// sizes, and checks that the same state comes of it.
+    /// sizes, and checks that the same state comes of it. With `partition_by`
+    /// the events of each key are also folded by themselves.
     ///
     /// # Panics
     /// If another state comes of it.
@@ -252,6 +261,49 @@ impl<P: Handlers> Harness<P> {
                     description.name
                 );
             }
+        }
+        if P::PARTITION_BY.is_some() {
+            self.check_partitions();
+        }
+    }
+
+    /// A partition for each key: no number of them divides the events further.
+    #[track_caller]
+    fn check_partitions(&mut self) {
+        let mut pending = Pending::default();
+        self.given.iter().for_each(|event| pending.push(event));
+        let block = pending.block();
+        let hashes: BTreeSet<u64> =
+            block.heads.iter().map(|head| P::partition_key(&Event::new(block, head))).collect();
+        let mut found: Vec<BTreeMap<String, (Value, Value)>> = vec![BTreeMap::new(); P::tables().len()];
+        for hash in hashes {
+            let part = Part { remainder: hash % u64::MAX, of: u64::MAX };
+            let mut partition = Self::of_part(part, self.cache_bytes);
+            partition.settings.clone_from(&self.settings);
+            for event in &self.given {
+                partition.fold(event.clone());
+            }
+            for (description, found) in P::tables().iter().zip(&mut found) {
+                for (key, value) in partition.rows(&description.name) {
+                    let other = found.insert(key.to_string(), (key.clone(), value));
+                    assert!(
+                        other.is_none(),
+                        "row {key} of table `{}` is changed at events with different partition keys, but a row \
+                         has to belong to one",
+                        description.name
+                    );
+                }
+            }
+        }
+        for (description, found) in P::tables().iter().zip(found) {
+            let rows = self.rows(&description.name);
+            let rows: BTreeMap<_, _> = rows.into_iter().map(|row| (row.0.to_string(), row)).collect();
+            assert_eq!(
+                found, rows,
+                "table `{}` has other rows when the events of each partition key are folded by themselves: a \
+                 handler must only read rows of its own key",
+                description.name
+            );
         }
     }
 }

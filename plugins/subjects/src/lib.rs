@@ -20,7 +20,7 @@ struct Subjects {
     subjects: Table<String, Subject>,
 }
 
-#[projection]
+#[projection(partition_by = subject)]
 impl Subjects {
     #[on_any]
     fn any(&mut self, event: &Event) {

@@ -101,7 +101,12 @@ impl From<WaitError> for Problem {
 
 impl From<StateError> for Problem {
     fn from(error: StateError) -> Self {
-        Problem::new(Kind::StorageFailed, error.to_string())
+        let detail = error.to_string();
+        match error {
+            StateError::Apart { .. } => Problem::new(Kind::NotServed, detail).retry(),
+            StateError::TwoPartitions { .. } => Problem::new(Kind::PluginFailed, detail),
+            _ => Problem::new(Kind::StorageFailed, detail),
+        }
     }
 }
 

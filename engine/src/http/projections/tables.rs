@@ -96,13 +96,13 @@ pub(crate) async fn page(
 ) -> Result<Response, Problem> {
     let [name, table] = segments;
     let version = freshness.version(&deployer, &name).await?;
-    let snapshot = version.state().snapshot()?;
-    let checkpoint = snapshot.checkpoint();
+    let view = version.state().view()?;
+    let checkpoint = view.checkpoint();
     let tag = tag(&version, checkpoint);
     let read = TableRead::from(rows);
     let small = read.limit <= SMALL;
     let plugin = Arc::clone(version.plugin());
-    let reading = move || query::read_table(&snapshot, plugin.description(), &table, &read);
+    let reading = move || query::read_table(&view, plugin.description(), &table, &read);
     let page = match small {
         true => reading(),
         false => tokio::task::spawn_blocking(reading)
@@ -143,9 +143,9 @@ pub(crate) async fn row(
     let [name, table, key] = segments;
     let key = split(&key)?;
     let version = freshness.version(&deployer, &name).await?;
-    let snapshot = version.state().snapshot()?;
-    let position = snapshot.checkpoint().position;
-    let found = query::read_key(&snapshot, version.plugin().description(), &table, &key)?;
+    let view = version.state().view()?;
+    let position = view.checkpoint().position;
+    let found = query::read_key(&view, version.plugin().description(), &table, &key)?;
     let Some(row) = found else {
         let detail = format!(
             "table \"{table}\" of \"{name}\" has no key \"{}\" at position {position}",

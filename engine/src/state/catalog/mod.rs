@@ -23,7 +23,7 @@ pub use self::records::{
 };
 use super::{
     error::{Origin, StateError},
-    version::{guarded, open_database},
+    partition::{guarded, open_database},
 };
 
 /// A catalog is small.

@@ -109,17 +109,17 @@ struct Model {
     durable: usize,
 }
 
-fn open(disk: &Disk) -> VersionState {
-    VersionState::with_backend(disk.clone(), &tables(&["a", "b"]), 1 << 20).unwrap()
+fn open(disk: &Disk) -> PartitionState {
+    PartitionState::with_backend(disk.clone(), &tables(&["a", "b"]), 1 << 20).unwrap()
 }
 
-fn check(state: &VersionState, model: &Model) -> Result<(), TestCaseError> {
+fn check(state: &PartitionState, model: &Model) -> Result<(), TestCaseError> {
     let checkpoint = state.checkpoint();
-    let snapshot = state.snapshot().unwrap();
+    let view = state.view().unwrap();
     let (expected, letters) = &model.history[checkpoint.position as usize];
-    prop_assert_eq!(snapshot.checkpoint(), checkpoint);
-    prop_assert_eq!(&entries(&snapshot, 2), expected);
-    prop_assert_eq!(snapshot.digest_from_scratch().unwrap(), checkpoint.digest);
+    prop_assert_eq!(view.checkpoint(), checkpoint);
+    prop_assert_eq!(&entries(&view, 2), expected);
+    prop_assert_eq!(view.digest_from_scratch().unwrap(), checkpoint.digest);
     prop_assert_eq!(checkpoint.events, checkpoint.position * 2);
     prop_assert_eq!(&state.dead_letters().unwrap(), letters);
     Ok(())

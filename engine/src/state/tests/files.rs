@@ -12,14 +12,20 @@ fn comes_back_with_what_it_had() {
     let states = StateFolder::new(folder.path().join("state"));
     let names = tables(&["files", "authors"]);
     let change = Change { table: 1, key: b"k", value: Some(b"v") };
-    let state = states.open("churn", "d1", &names, CACHE).unwrap();
-    let before = state.commit([change], 12, 5, None, Durability::Durable).unwrap();
-    assert!(state.size_bytes() > 0);
-    drop(state);
-    let state = states.open("churn", "d1", &names, CACHE).unwrap();
-    assert_eq!(state.checkpoint(), before);
-    assert_eq!(state.tables().collect::<Vec<_>>(), ["files", "authors"]);
-    assert_eq!(state.snapshot().unwrap().get(1, b"k").unwrap().as_deref(), Some(b"v".as_slice()));
+    for partitions in [1, 3] {
+        let open = || states.open("churn", "d1", &names, partitions, CACHE).unwrap();
+        let state = open();
+        let last = &state.partitions()[partitions - 1];
+        let before = last.commit([change], 12, 5, None, Durability::Durable).unwrap();
+        assert!(state.size_bytes() > 0);
+        drop(state);
+        let state = open();
+        let last = &state.partitions()[partitions - 1];
+        assert_eq!(last.checkpoint(), before);
+        assert_eq!(last.tables().collect::<Vec<_>>(), ["files", "authors"]);
+        assert_eq!(last.view().unwrap().get(1, b"k").unwrap().as_deref(), Some(b"v".as_slice()));
+        assert_eq!(state.parts().checkpoint().digest, before.digest);
+    }
 }
 
 /// What a kill leaves behind is the file as it was at that moment.
@@ -28,7 +34,7 @@ fn a_copy_of_the_file_of_a_running_version_opens_at_its_last_durable_commit() {
     let folder = tempfile::tempdir().unwrap();
     let (path, copy) = (folder.path().join("a.redb"), folder.path().join("b.redb"));
     let names = tables(&["files"]);
-    let state = VersionState::open(&path, &names, CACHE).unwrap();
+    let state = PartitionState::open(&path, &names, CACHE).unwrap();
     let write = |position: u64, durability| {
         let key = position.to_be_bytes();
         let change = Change { table: 0, key: &key, value: Some(b"v") };
@@ -39,23 +45,23 @@ fn a_copy_of_the_file_of_a_running_version_opens_at_its_last_durable_commit() {
     write(3, Durability::Eventual);
     fs::copy(&path, &copy).unwrap();
 
-    let copied = VersionState::open(&copy, &names, CACHE).unwrap();
+    let copied = PartitionState::open(&copy, &names, CACHE).unwrap();
     assert_eq!(copied.checkpoint(), durable);
-    let snapshot = copied.snapshot().unwrap();
-    assert_eq!(snapshot.len(0).unwrap(), 2);
-    assert_eq!(snapshot.digest_from_scratch().unwrap(), durable.digest);
+    let view = copied.view().unwrap();
+    assert_eq!(view.len(0).unwrap(), 2);
+    assert_eq!(view.digest_from_scratch().unwrap(), durable.digest);
 }
 
 #[test]
 fn other_tables_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.redb");
-    VersionState::open(&path, &tables(&["a", "b"]), CACHE).unwrap();
+    PartitionState::open(&path, &tables(&["a", "b"]), CACHE).unwrap();
     for other in [tables(&["b", "a"]), tables(&["a"]), tables(&["a", "b", "c"])] {
-        let error = VersionState::open(&path, &other, CACHE).err().unwrap();
+        let error = PartitionState::open(&path, &other, CACHE).err().unwrap();
         assert!(matches!(error, StateError::OtherTables { .. }), "{error}");
     }
-    let error = VersionState::in_memory(&tables(&["a", "a"])).err().unwrap();
+    let error = PartitionState::in_memory(&tables(&["a", "a"])).err().unwrap();
     assert_eq!(error.to_string(), "table \"a\" is declared twice");
 }
 
@@ -63,11 +69,11 @@ fn other_tables_are_refused() {
 fn a_second_opener_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.redb");
-    let first = VersionState::open(&path, &tables(&["a"]), CACHE).unwrap();
-    let error = VersionState::open(&path, &tables(&["a"]), CACHE).err().unwrap();
+    let first = PartitionState::open(&path, &tables(&["a"]), CACHE).unwrap();
+    let error = PartitionState::open(&path, &tables(&["a"]), CACHE).err().unwrap();
     assert!(matches!(error, StateError::InUse { .. }), "{error}");
     drop(first);
-    VersionState::open(&path, &tables(&["a"]), CACHE).unwrap();
+    PartitionState::open(&path, &tables(&["a"]), CACHE).unwrap();
 }
 
 #[test]
@@ -76,7 +82,7 @@ fn a_file_that_is_something_else_is_refused() {
     let path = folder.path().join("a.redb");
     let refused = |content: &[u8]| {
         fs::write(&path, content).unwrap();
-        let error = VersionState::open(&path, &tables(&["a"]), CACHE).err().unwrap();
+        let error = PartitionState::open(&path, &tables(&["a"]), CACHE).err().unwrap();
         assert!(matches!(error, StateError::Damaged { .. }), "{error:?}");
         // Refused, not made anew: it may be somebody's.
         assert_eq!(fs::read(&path).unwrap(), content);
@@ -85,7 +91,7 @@ fn a_file_that_is_something_else_is_refused() {
     refused(&[0x5a; 70_000]);
 
     let good = folder.path().join("good.redb");
-    let state = VersionState::open(&good, &tables(&["a"]), CACHE).unwrap();
+    let state = PartitionState::open(&good, &tables(&["a"]), CACHE).unwrap();
     let value = [7; 100_000];
     let change = Change { table: 0, key: b"k", value: Some(&value) };
     state.commit([change], 1, 1, None, Durability::Durable).unwrap();
@@ -101,7 +107,7 @@ fn a_file_that_is_something_else_is_refused() {
 fn a_file_with_holes_opens_or_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.redb");
-    let state = VersionState::open(&path, &tables(&["a"]), CACHE).unwrap();
+    let state = PartitionState::open(&path, &tables(&["a"]), CACHE).unwrap();
     let change = Change { table: 0, key: b"k", value: Some(b"v") };
     state.commit([change], 1, 1, None, Durability::Durable).unwrap();
     drop(state);
@@ -110,7 +116,7 @@ fn a_file_with_holes_opens_or_does_not() {
         let mut holed = whole.clone();
         holed[page * 4096..][..4096].fill(0xa5);
         fs::write(&path, &holed).unwrap();
-        let _ = VersionState::open(&path, &tables(&["a"]), CACHE);
+        let _ = PartitionState::open(&path, &tables(&["a"]), CACHE);
     }
 }
 
@@ -119,7 +125,7 @@ fn a_file_with_holes_opens_or_does_not() {
 #[test]
 fn the_file_does_not_grow_with_the_commits() {
     let folder = tempfile::tempdir().unwrap();
-    let state = VersionState::open(&folder.path().join("a.redb"), &tables(&["a"]), CACHE).unwrap();
+    let state = PartitionState::open(&folder.path().join("a.redb"), &tables(&["a"]), CACHE).unwrap();
     let mut sizes = Vec::new();
     for position in 1..=2_000_u64 {
         let keys: Vec<_> =
@@ -136,23 +142,24 @@ fn the_file_does_not_grow_with_the_commits() {
 }
 
 #[test]
-fn files_are_listed_and_purged() {
+fn files_are_purged() {
     let folder = tempfile::tempdir().unwrap();
     let states = StateFolder::new(folder.path().join("state"));
-    assert_eq!(states.list().unwrap(), []);
-    for (name, digest) in [("b", "d1"), ("a", "d2"), ("a", "d1")] {
-        states.open(name, digest, &tables(&["t"]), CACHE).unwrap();
+    for (name, digest, partitions) in [("b", "d1", 1), ("a", "d2", 1), ("a", "d1", 4), ("a", "d1", 1)] {
+        states.open(name, digest, &tables(&["t"]), partitions, CACHE).unwrap();
     }
-    let listed = || -> Vec<(String, String)> {
-        states.list().unwrap().into_iter().map(|file| (file.name, file.digest)).collect()
+    let files = |name: &str| -> Vec<String> {
+        let entries = fs::read_dir(folder.path().join("state").join(name)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
-    let pair = |name: &str, digest: &str| (name.to_owned(), digest.to_owned());
-    assert_eq!(listed(), [pair("a", "d1"), pair("a", "d2"), pair("b", "d1")]);
+    assert_eq!(files("a").len(), 6);
     states.purge("a", "d1").unwrap();
     states.purge("a", "d1").unwrap();
-    states.purge_name("b").unwrap();
-    assert_eq!(listed(), [pair("a", "d2")]);
+    assert_eq!(files("a"), ["d2.redb"]);
+    states.purge("b", "d1").unwrap();
+    assert!(!folder.path().join("state/b").exists(), "the folder went with its last file");
+    states.purge("c", "d1").unwrap();
     for name in ["", ".", "..", "a/b", "a\\b"] {
-        assert!(matches!(states.purge_name(name), Err(StateError::Name { .. })), "{name}");
+        assert!(matches!(states.purge(name, "d1"), Err(StateError::Name { .. })), "{name}");
     }
 }

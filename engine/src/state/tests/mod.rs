@@ -1,10 +1,10 @@
-//! What `VersionState` promises. `crash.rs` tries to break it by crashes,
+//! What `VersionState` and `PartitionState` promise. `crash.rs` tries to break it by crashes,
 //! `files.rs` by files that are not what they should be.
 
 mod crash;
 mod files;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 
@@ -50,10 +50,8 @@ pub(super) fn apply(entries: &mut Entries, owned: &[Owned]) {
     }
 }
 
-pub(super) fn entries(snapshot: &Snapshot, tables: u32) -> Entries {
-    (0..tables)
-        .map(|table| snapshot.scan(table, &KeyRange::default()).unwrap().into_iter().collect())
-        .collect()
+pub(super) fn entries(view: &View, tables: u32) -> Entries {
+    (0..tables).map(|table| view.scan(table, &KeyRange::default()).unwrap().into_iter().collect()).collect()
 }
 
 proptest! {
@@ -63,23 +61,23 @@ proptest! {
         first in proptest::collection::vec(any_change(), 0..60),
         group in 1_usize..20,
     ) {
-        let state = VersionState::in_memory(&tables(&["a", "b"])).unwrap();
+        let state = PartitionState::in_memory(&tables(&["a", "b"])).unwrap();
         let mut position = 0;
         for group in first.chunks(group) {
             position += 1;
             state.commit(changes(group), position, 1, None, Durability::Eventual).unwrap();
         }
-        let snapshot = state.snapshot().unwrap();
-        prop_assert_eq!(snapshot.digest_from_scratch().unwrap(), state.checkpoint().digest);
+        let view = state.view().unwrap();
+        prop_assert_eq!(view.digest_from_scratch().unwrap(), state.checkpoint().digest);
 
         // What is left, backwards, in one commit.
         let left: Vec<Owned> = (0..2)
             .flat_map(|table| {
-                let all = snapshot.scan(table, &KeyRange { reverse: true, ..KeyRange::default() }).unwrap();
+                let all = view.scan(table, &KeyRange { reverse: true, ..KeyRange::default() }).unwrap();
                 all.into_iter().map(move |(key, value)| (table, key, Some(value)))
             })
             .collect();
-        let other = VersionState::in_memory(&tables(&["a", "b"])).unwrap();
+        let other = PartitionState::in_memory(&tables(&["a", "b"])).unwrap();
         other.commit(changes(&left), 1, 1, None, Durability::Durable).unwrap();
         prop_assert_eq!(other.checkpoint().digest, state.checkpoint().digest);
 
@@ -96,9 +94,17 @@ proptest! {
         end in proptest::option::of(proptest::collection::vec(0_u8..3, 0..4)),
         reverse: bool,
         limit in 0_usize..12,
+        partitions in 1_usize..5,
     ) {
-        let state = VersionState::in_memory(&tables(&["a", "b"])).unwrap();
-        state.commit(changes(&owned), 1, 1, None, Durability::Eventual).unwrap();
+        let state = VersionState::in_memory(&tables(&["a", "b"]), partitions).unwrap();
+        let home = |key: &[u8]| key.iter().map(|byte| usize::from(*byte)).sum::<usize>() % partitions;
+        for (number, partition) in state.partitions().iter().enumerate() {
+            let own: Vec<_> = owned.iter().filter(|(_, key, _)| home(key) == number).cloned().collect();
+            partition.commit(changes(&own), 1, 1, None, Durability::Eventual).unwrap();
+            let snapshot = Arc::new(partition.snapshot().unwrap());
+            let position = state.advance(number, 1, Some(snapshot));
+            prop_assert_eq!(position, (number + 1 == partitions).then_some(1), "all or none are seen");
+        }
         let mut model = vec![BTreeMap::new(), BTreeMap::new()];
         apply(&mut model, &owned);
 
@@ -111,25 +117,64 @@ proptest! {
         }
         expected.truncate(limit);
         let range = KeyRange { start, end, reverse, limit };
-        prop_assert_eq!(state.snapshot().unwrap().scan(0, &range).unwrap(), expected);
+        let view = state.view().unwrap();
+        prop_assert_eq!(view.scan(0, &range).unwrap(), &*expected);
+        for (key, value) in expected {
+            prop_assert_eq!(view.get(0, &key).unwrap(), Some(value));
+        }
     }
 }
 
 #[test]
+fn a_key_in_two_partitions_is_an_error_that_names_it() {
+    let state = VersionState::in_memory(&tables(&["a"]), 3).unwrap();
+    let key = key::encode(&[key::Part::String("k".into())]);
+    let change = Change { table: 0, key: &key, value: Some(b"v") };
+    for number in [0, 2] {
+        let partition = &state.partitions()[number];
+        partition.commit([change], 1, 1, None, Durability::Eventual).unwrap();
+    }
+    for (number, partition) in state.partitions().iter().enumerate() {
+        state.advance(number, 1, Some(Arc::new(partition.snapshot().unwrap())));
+    }
+    let view = state.view().unwrap();
+    for error in [view.get(0, &key).unwrap_err(), view.scan(0, &KeyRange::default()).unwrap_err()] {
+        assert!(error.to_string().starts_with("key \"k\" of table \"a\" is in two partitions"), "{error}");
+    }
+}
+
+#[test]
+fn partitions_that_stand_apart_show_nothing_until_they_have_met() {
+    let state = VersionState::in_memory(&tables(&["a"]), 2).unwrap();
+    assert_eq!(state.view().unwrap().checkpoint(), Checkpoint::default());
+    state.partitions()[0].commit([], 5, 1, None, Durability::Eventual).unwrap();
+    let [first, second] = state.partitions() else { panic!("there are two") };
+    let state = VersionState::new([first.clone(), second.clone()]).unwrap();
+    assert!(matches!(state.view(), Err(StateError::Apart { from: 0, to: 5 })));
+    assert_eq!(state.checkpoint().position, 0);
+    // Nothing for it came up to there, so its state is as it was.
+    assert_eq!(state.advance(1, 5, None), Some(5));
+    assert_eq!(state.view().unwrap().checkpoint().position, 5);
+    assert_eq!(state.advance(0, 4, None), None, "one that goes back takes nobody along");
+    assert_eq!(state.advance(0, 7, None), None);
+    assert_eq!(state.view().unwrap().checkpoint().position, 5, "as long as the other is not there");
+}
+
+#[test]
 fn a_commit_is_whole_or_not_at_all() {
-    let state = VersionState::in_memory(&tables(&["a"])).unwrap();
+    let state = PartitionState::in_memory(&tables(&["a"])).unwrap();
     let good = Change { table: 0, key: b"k", value: Some(b"v") };
     let bad = Change { table: 1, key: b"k", value: Some(b"v") };
     let error = state.commit([good, bad], 7, 1, Some(&letter(7)), Durability::Durable).unwrap_err();
     assert_eq!(error.to_string(), "there is no table number 1: 1 are declared, numbered from 0");
     assert_eq!(state.checkpoint(), Checkpoint::default());
-    assert!(state.snapshot().unwrap().is_empty(0).unwrap());
+    assert!(state.view().unwrap().is_empty(0).unwrap());
     assert_eq!(state.dead_letters().unwrap(), []);
 }
 
 #[test]
 fn the_checkpoint_counts_and_never_goes_back() {
-    let state = VersionState::in_memory(&tables(&["a"])).unwrap();
+    let state = PartitionState::in_memory(&tables(&["a"])).unwrap();
     state.commit([], 5, 3, None, Durability::Eventual).unwrap();
     let checkpoint = state.commit([], 5, 4, None, Durability::Eventual).unwrap();
     assert_eq!(checkpoint, Checkpoint { position: 5, digest: Digest::EMPTY, events: 7 });
@@ -140,7 +185,7 @@ fn the_checkpoint_counts_and_never_goes_back() {
 
 #[test]
 fn writing_the_same_again_leaves_the_digest_alone() {
-    let state = VersionState::in_memory(&tables(&["a"])).unwrap();
+    let state = PartitionState::in_memory(&tables(&["a"])).unwrap();
     let change = Change { table: 0, key: b"k", value: Some(b"v") };
     let first = state.commit([change], 1, 1, None, Durability::Eventual).unwrap();
     assert_ne!(first.digest, Digest::EMPTY);
@@ -150,21 +195,21 @@ fn writing_the_same_again_leaves_the_digest_alone() {
 
 #[test]
 fn a_snapshot_stays_as_it_was() {
-    let state = VersionState::in_memory(&tables(&["a"])).unwrap();
+    let state = PartitionState::in_memory(&tables(&["a"])).unwrap();
     let change = |value| Change { table: 0, key: b"k".as_slice(), value };
     let first = state.commit([change(Some(b"1"))], 1, 1, None, Durability::Eventual).unwrap();
-    let snapshot = state.snapshot().unwrap();
+    let view = state.view().unwrap();
     state.commit([change(Some(b"2"))], 2, 1, None, Durability::Durable).unwrap();
     state.commit([change(None)], 3, 1, None, Durability::Eventual).unwrap();
-    assert_eq!(snapshot.checkpoint(), first);
-    assert_eq!(snapshot.get(0, b"k").unwrap().as_deref(), Some(b"1".as_slice()));
-    assert_eq!(snapshot.len(0).unwrap(), 1);
-    assert_eq!(state.snapshot().unwrap().get(0, b"k").unwrap(), None);
+    assert_eq!(view.checkpoint(), first);
+    assert_eq!(view.get(0, b"k").unwrap().as_deref(), Some(b"1".as_slice()));
+    assert_eq!(view.len(0).unwrap(), 1);
+    assert_eq!(state.view().unwrap().get(0, b"k").unwrap(), None);
 }
 
 #[test]
 fn dead_letters_come_with_their_checkpoint() {
-    let state = VersionState::in_memory(&tables(&[])).unwrap();
+    let state = PartitionState::in_memory(&tables(&[])).unwrap();
     for position in [3, 9] {
         state.commit([], position, 1, Some(&letter(position)), Durability::Eventual).unwrap();
     }
