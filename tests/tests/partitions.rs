@@ -72,6 +72,7 @@ fn answers_are_of_one_piece_through_kills_and_other_numbers_of_partitions() {
     let status = server.until_live("tally");
     let digest = server.state_digest("tally");
     let mut live = status["live"].as_str().unwrap().to_owned();
+    assert_eq!(projectionist_tests::live(&status)["state"]["partitions"], 3, "{status:#}");
     for partitions in [1, 5] {
         server.configure("tally", &format!("[policies]\npartitions = {partitions}\n"));
         wait::until_true("another version answers", || {

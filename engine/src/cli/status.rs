@@ -181,6 +181,7 @@ fn versions(versions: &[VersionStatus]) -> Table {
         "position",
         "events",
         "dead letters",
+        "partitions",
         "state digest",
         "on disk",
         "created",
@@ -195,6 +196,7 @@ fn versions(versions: &[VersionStatus]) -> Table {
             of(|state| text::number(state.position)),
             of(|state| text::number(state.events)),
             of(|state| text::number(state.dead_letters)),
+            of(|state| state.partitions.to_string()),
             of(|state| state.digest.clone()),
             of(|state| text::bytes(state.size)),
             version.created.to_string(),
@@ -284,7 +286,7 @@ mod tests {
         let state = |phase: &str, position: u64, digest: &str| {
             json!({
                 "phase": phase, "position": position, "digest": digest, "events": position, "dead-letters": 0,
-                "size": 2_000_000, "queries": [],
+                "partitions": 1, "size": 2_000_000, "queries": [],
                 "tables": [{"name": "files", "key": ["string"], "keys": 15_521, "indexes": ["changes"]}],
             })
         };

@@ -100,6 +100,8 @@ pub struct StateStatus {
     pub events: u64,
     /// How many of them it could not fold and kept as dead letters.
     pub dead_letters: u64,
+    /// Into how many parts its events are divided, which are folded side by side.
+    pub partitions: usize,
     /// Bytes on disk.
     pub size: u64,
     /// Its tables.
@@ -284,6 +286,7 @@ fn state_status(version: &Version) -> Result<StateStatus, StateError> {
         digest: checkpoint.digest.to_string(),
         events: checkpoint.events,
         dead_letters: state.dead_letter_count()?,
+        partitions: state.partitions().len(),
         size: state.size_bytes(),
         tables,
         queries: queries
