@@ -1,5 +1,7 @@
 //! Payloads: JSON and MessagePack, told apart by the content type.
 
+mod plain;
+
 use serde::Deserialize;
 
 const COMMON: u128 = u128::from_ne_bytes(*b"application/json");
@@ -33,21 +35,23 @@ impl Format {
 }
 
 #[inline]
-fn from_json<'a, T: Deserialize<'a>>(data: &'a [u8]) -> serde_json::Result<T> {
+fn from_json<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Option<T> {
     // A loop that the compiler makes SIMD of.
     let is_ascii = data.iter().fold(0, |all, byte| all | byte) < 0x80;
-    if !is_ascii {
-        return serde_json::from_slice(data);
-    }
-    // SAFETY: ASCII is UTF-8.
-    #[allow(unsafe_code, reason = "otherwise each string in it is checked again, byte by byte")]
-    serde_json::from_str(unsafe { std::str::from_utf8_unchecked(data) })
+    let text = match is_ascii {
+        // SAFETY: ASCII is UTF-8.
+        #[allow(unsafe_code, reason = "it would be checked once more, byte by byte")]
+        true => Ok(unsafe { std::str::from_utf8_unchecked(data) }),
+        false => std::str::from_utf8(data),
+    };
+    let plain = text.ok().and_then(|text| plain::from_str(text).ok());
+    plain.or_else(|| serde_json::from_slice(data).ok())
 }
 
 /// Decodes a payload; an error says where in it and why.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(content_type: &str, data: &'a [u8]) -> Result<T, String> {
     let decoded = match Format::of(content_type) {
-        Some(Format::Json) => from_json(data).ok(),
+        Some(Format::Json) => from_json(data),
         Some(Format::MessagePack) => rmp_serde::from_slice(data).ok(),
         None if content_type.is_empty() => return Err("the event has none".to_owned()),
         None => {

@@ -1,0 +1,605 @@
+//! A fast reader for plain JSON, which is what most payloads are.
+//!
+//! `serde_json` looks at as many bytes at a time as a pointer has, which on wasm
+//! is half of what the machine can do, and a replay spends most of its time
+//! there. This reader takes eight, and knows only what is frequent: objects,
+//! lists, whole numbers, text. Whatever else it meets ([`Unplain`]), a mistake
+//! above all, is left to `serde_json`, which then reads all of it again. So it
+//! never has to explain anything, and what it does answer is what `serde_json`
+//! would have.
+
+use std::fmt;
+
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
+    value::{BorrowedStrDeserializer, StrDeserializer},
+};
+
+/// `serde_json` goes 128 deep.
+const DEPTH: u8 = 100;
+
+/// Something that only `serde_json` can tell more about.
+#[derive(Debug)]
+pub(super) struct Unplain;
+
+type Result<T> = std::result::Result<T, Unplain>;
+
+impl fmt::Display for Unplain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not plain JSON")
+    }
+}
+
+impl std::error::Error for Unplain {}
+
+impl Error for Unplain {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
+    }
+}
+
+/// Reads a text that holds one value.
+#[inline]
+pub(super) fn from_str<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<T> {
+    let mut reader = Plain { text, at: 0, depth: DEPTH };
+    let value = T::deserialize(&mut reader)?;
+    match reader.peek() {
+        None => Ok(value),
+        Some(_) => Err(Unplain),
+    }
+}
+
+struct Plain<'de> {
+    text: &'de str,
+    /// How much of it has been read, in bytes.
+    at: usize,
+    /// How much deeper it may go.
+    depth: u8,
+}
+
+/// Text between quotes.
+enum Text<'de> {
+    /// As it stands there.
+    Plain(&'de str),
+    Unescaped(String),
+}
+
+impl<'de> Plain<'de> {
+    #[inline]
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// The next byte that is no space.
+    #[inline]
+    fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.byte() {
+                Some(b' ' | b'\n' | b'\t' | b'\r') => self.at += 1,
+                other => return other,
+            }
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8) -> Result<()> {
+        match self.peek() {
+            Some(next) if next == byte => {
+                self.at += 1;
+                Ok(())
+            }
+            _ => Err(Unplain),
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Result<()> {
+        match self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+            true => {
+                self.at += word.len();
+                Ok(())
+            }
+            false => Err(Unplain),
+        }
+    }
+
+    /// Goes on to the next quote, backslash or control character.
+    #[inline]
+    fn skip_plain(&mut self) {
+        const ONES: u64 = u64::MAX / 0xff;
+        const HIGH: u64 = ONES << 7;
+        let bytes = self.text.as_bytes();
+        while let Some(chunk) = bytes[self.at..].first_chunk::<8>() {
+            let word = u64::from_le_bytes(*chunk);
+            // The high bit of each byte that is zero, less than a space, or that.
+            // A borrow can only set bits behind the first one, which is what counts.
+            let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+            let control = word.wrapping_sub(ONES * 0x20) & !word;
+            let quote = zeros(word ^ (ONES * u64::from(b'"')));
+            let backslash = zeros(word ^ (ONES * u64::from(b'\\')));
+            let found = (control | quote | backslash) & HIGH;
+            if found != 0 {
+                self.at += (found.trailing_zeros() / 8) as usize;
+                return;
+            }
+            self.at += 8;
+        }
+        while self.byte().is_some_and(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+            self.at += 1;
+        }
+    }
+
+    /// The text behind a quote that has been read.
+    #[inline]
+    fn text(&mut self) -> Result<Text<'de>> {
+        let start = self.at;
+        self.skip_plain();
+        match self.byte() {
+            Some(b'"') => {
+                let text = self.text.get(start..self.at).ok_or(Unplain)?;
+                self.at += 1;
+                Ok(Text::Plain(text))
+            }
+            _ => self.unescaped(start),
+        }
+    }
+
+    #[cold]
+    fn unescaped(&mut self, start: usize) -> Result<Text<'de>> {
+        let mut text = String::new();
+        let mut from = start;
+        loop {
+            text.push_str(self.text.get(from..self.at).ok_or(Unplain)?);
+            match self.byte() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(Text::Unescaped(text));
+                }
+                Some(b'\\') => text.push(self.escape()?),
+                _ => return Err(Unplain),
+            }
+            from = self.at;
+            self.skip_plain();
+        }
+    }
+
+    /// The character behind a backslash; those that are written as numbers are
+    /// rare.
+    fn escape(&mut self) -> Result<char> {
+        let character = match self.text.as_bytes().get(self.at + 1) {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            _ => return Err(Unplain),
+        };
+        self.at += 2;
+        Ok(character)
+    }
+
+    fn skip_text(&mut self) -> Result<()> {
+        loop {
+            self.skip_plain();
+            match self.byte() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => drop(self.escape()?),
+                _ => return Err(Unplain),
+            }
+        }
+    }
+
+    /// A number that begins with `first`, which has not been read.
+    #[inline]
+    fn number<V: Visitor<'de>>(&mut self, first: u8, visitor: V) -> Result<V::Value> {
+        let start = self.at;
+        let negative = first == b'-';
+        self.at += usize::from(negative);
+        let digits = self.at;
+        let mut number = 0_u64;
+        while let Some(digit @ b'0'..=b'9') = self.byte() {
+            // Eighteen digits always fit; what has more is checked below.
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+            self.at += 1;
+        }
+        let length = self.at - digits;
+        let leading_zero = length > 1 && self.text.as_bytes()[digits] == b'0';
+        if matches!(self.byte(), Some(b'.' | b'e' | b'E')) {
+            return self.float(start, visitor);
+        }
+        if length == 0 || length > 18 || leading_zero || (negative && number == 0) {
+            return Err(Unplain);
+        }
+        match negative {
+            true => visitor.visit_i64(-(number as i64)),
+            false => visitor.visit_u64(number),
+        }
+    }
+
+    /// Rounding is `serde_json`'s, so that it never depends on what else there is.
+    fn float<V: Visitor<'de>>(&mut self, start: usize, visitor: V) -> Result<V::Value> {
+        while matches!(self.byte(), Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')) {
+            self.at += 1;
+        }
+        let text = self.text.get(start..self.at).ok_or(Unplain)?;
+        visitor.visit_f64(serde_json::from_str(text).map_err(|_| Unplain)?)
+    }
+
+    fn skip_value(&mut self) -> Result<()> {
+        match self.peek().ok_or(Unplain)? {
+            b'"' => {
+                self.at += 1;
+                self.skip_text()
+            }
+            first @ (b'-' | b'0'..=b'9') => self.number(first, serde::de::IgnoredAny).map(drop),
+            b'{' | b'[' => (&mut *self).deserialize_any(serde::de::IgnoredAny).map(drop),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            b'n' => self.word("null"),
+            _ => Err(Unplain),
+        }
+    }
+
+    /// What stands between brackets, of which the first has not been read.
+    #[inline]
+    fn nested<T>(&mut self, close: u8, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.at += 1;
+        self.depth = self.depth.checked_sub(1).ok_or(Unplain)?;
+        let value = read(self)?;
+        self.depth += 1;
+        self.expect(close)?;
+        Ok(value)
+    }
+
+    /// Whether another entry follows; the first one needs no comma before it.
+    #[inline]
+    fn has_next(&mut self, close: u8, first: &mut bool) -> Result<bool> {
+        match self.peek() {
+            Some(byte) if byte == close => Ok(false),
+            Some(b',') if !*first => {
+                self.at += 1;
+                Ok(true)
+            }
+            Some(_) if std::mem::take(first) => Ok(true),
+            _ => Err(Unplain),
+        }
+    }
+}
+
+impl<'de> Deserializer<'de> for &mut Plain<'de> {
+    type Error = Unplain;
+
+    #[inline]
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self.peek().ok_or(Unplain)? {
+            b'"' => self.deserialize_str(visitor),
+            first @ (b'-' | b'0'..=b'9') => self.number(first, visitor),
+            b'{' => self.nested(b'}', |reader| visitor.visit_map(Entries { reader, first: true })),
+            b'[' => self.nested(b']', |reader| visitor.visit_seq(Entries { reader, first: true })),
+            b't' => self.word("true").and_then(|()| visitor.visit_bool(true)),
+            b'f' => self.word("false").and_then(|()| visitor.visit_bool(false)),
+            b'n' => self.word("null").and_then(|()| visitor.visit_unit()),
+            _ => Err(Unplain),
+        }
+    }
+
+    #[inline]
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.expect(b'"')?;
+        match self.text()? {
+            Text::Plain(text) => visitor.visit_borrowed_str(text),
+            Text::Unescaped(text) => visitor.visit_string(text),
+        }
+    }
+
+    #[inline]
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.deserialize_str(visitor)
+    }
+
+    #[inline]
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.deserialize_str(visitor)
+    }
+
+    #[inline]
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self.peek() {
+            Some(b'n') => self.word("null").and_then(|()| visitor.visit_none()),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    #[inline]
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value> {
+        // Types of `serde_json` itself, which talk to its own reader.
+        match name.starts_with("$serde_json") {
+            true => Err(Unplain),
+            false => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        match name.starts_with("$serde_json") {
+            true => Err(Unplain),
+            false => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        match self.peek() {
+            Some(b'"') => {
+                self.at += 1;
+                match self.text()? {
+                    Text::Plain(name) => visitor.visit_enum(BorrowedStrDeserializer::new(name)),
+                    Text::Unescaped(name) => visitor.visit_enum(StrDeserializer::new(&name)),
+                }
+            }
+            Some(b'{') => self.nested(b'}', |reader| visitor.visit_enum(Variant { reader })),
+            _ => Err(Unplain),
+        }
+    }
+
+    #[inline]
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.skip_value()?;
+        visitor.visit_unit()
+    }
+
+    // Bytes may be text that is no UTF-8, and a character may be anything.
+    fn deserialize_bytes<V: Visitor<'de>>(self, _: V) -> Result<V::Value> {
+        Err(Unplain)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, _: V) -> Result<V::Value> {
+        Err(Unplain)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char unit unit_struct seq tuple tuple_struct map
+    }
+}
+
+/// The entries of an object or a list.
+struct Entries<'r, 'de> {
+    reader: &'r mut Plain<'de>,
+    first: bool,
+}
+
+impl<'de> SeqAccess<'de> for Entries<'_, 'de> {
+    type Error = Unplain;
+
+    #[inline]
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
+        match self.reader.has_next(b']', &mut self.first)? {
+            true => seed.deserialize(&mut *self.reader).map(Some),
+            false => Ok(None),
+        }
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'_, 'de> {
+    type Error = Unplain;
+
+    #[inline]
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
+        if !self.reader.has_next(b'}', &mut self.first)? {
+            return Ok(None);
+        }
+        self.reader.expect(b'"')?;
+        // Keys that are to be numbers are refused by these, and so left over.
+        match self.reader.text()? {
+            Text::Plain(key) => seed.deserialize(BorrowedStrDeserializer::new(key)),
+            Text::Unescaped(key) => seed.deserialize(key.into_deserializer()),
+        }
+        .map(Some)
+    }
+
+    #[inline]
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
+        self.reader.expect(b':')?;
+        seed.deserialize(&mut *self.reader)
+    }
+}
+
+/// A variant with something in it: `{"name": value}`.
+struct Variant<'r, 'de> {
+    reader: &'r mut Plain<'de>,
+}
+
+impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
+    type Error = Unplain;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self)> {
+        let name = seed.deserialize(&mut *self.reader)?;
+        self.reader.expect(b':')?;
+        Ok((name, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
+    type Error = Unplain;
+
+    fn unit_variant(self) -> Result<()> {
+        serde::Deserialize::deserialize(self.reader)
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value> {
+        seed.deserialize(self.reader)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value> {
+        self.reader.deserialize_any(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value> {
+        self.reader.deserialize_any(visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// All the forms that a field can have.
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Everything<'a> {
+        #[serde(borrow)]
+        borrowed: &'a str,
+        owned: String,
+        number: i64,
+        small: u8,
+        float: f64,
+        maybe: Option<bool>,
+        list: Vec<Wrapped>,
+        pair: (u32, String),
+        kind: Kind,
+        by_name: BTreeMap<String, Value>,
+        #[serde(default)]
+        by_number: BTreeMap<u64, ()>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Wrapped(u16);
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    enum Kind {
+        Plain,
+        One(i32),
+        Two(i32, i32),
+        Named { at: u64 },
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(tag = "type")]
+    enum Tagged {
+        A { value: Value },
+        B,
+    }
+
+    /// What it reads is what `serde_json` reads; what it does not read, nobody
+    /// is told.
+    fn agrees<'a, T: Deserialize<'a> + PartialEq + fmt::Debug>(text: &'a str) -> bool {
+        match from_str::<T>(text) {
+            Ok(value) => {
+                assert_eq!(value, serde_json::from_str(text).unwrap(), "{text}");
+                true
+            }
+            Err(Unplain) => false,
+        }
+    }
+
+    fn everything() -> Value {
+        json!({
+            "borrowed": "as it is", "owned": "ä\n\"quoted\"\\/", "number": -12, "small": 255, "float": 0.1,
+            "maybe": null, "list": [1, 2, 65535], "pair": [7, "x"], "kind": {"Named": {"at": 3}}, "unknown":
+            [{"deep": [[], {}, "\t", true, false, null, -1.5e-7]}], "by_name": {"a": [1], "b": {"c": 1e10}},
+        })
+    }
+
+    #[test]
+    fn reads_what_serde_json_reads() {
+        let mut value = everything();
+        for kind in [json!("Plain"), json!({"One": -1}), json!({"Two": [1, 2]}), json!({"Named": {"at": 0}})]
+        {
+            value["kind"] = kind;
+            assert!(agrees::<Everything<'_>>(&value.to_string()));
+            assert!(agrees::<Everything<'_>>(&serde_json::to_string_pretty(&value).unwrap()));
+        }
+        assert!(
+            agrees::<Tagged>(r#"{"type":"A","value":[1,"b",{}]}"#) && agrees::<Tagged>(r#"{"type":"B"}"#)
+        );
+        for text in ["0", "-1", "999999999999999999", " [ ] ", "{}", "\"\"", "null", "[1 ,2\n]", "1.5e3"] {
+            assert!(agrees::<Value>(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn leaves_over_what_is_rare_or_wrong() {
+        let number = "18446744073709551615";
+        for text in [
+            "",
+            "{",
+            "[1,]",
+            "{\"a\":1,}",
+            "{\"a\" 1}",
+            "{a:1}",
+            "01",
+            "-",
+            "-0",
+            "1.",
+            ".5",
+            "1e",
+            "+1",
+            "tru",
+            "nul",
+            "\"\u{1}\"",
+            "\"\\u0041\"",
+            "\"\\x\"",
+            "\"open",
+            "1 2",
+            "[1}",
+            number,
+            "{\"a\":1]",
+            "NaN",
+            "'a'",
+            "{\"unknown\":\"\\u0041\"}",
+        ] {
+            assert!(!agrees::<Value>(text), "{text}");
+        }
+        assert!(!agrees::<BTreeMap<u64, ()>>("{\"1\":null}"), "serde_json knows how");
+        assert!(!agrees::<Value>(&("[".repeat(120) + &"]".repeat(120))));
+        let missing = everything().to_string().replace("\"small\":255,", "");
+        assert!(!agrees::<Everything<'_>>(&missing), "a field is missing");
+    }
+
+    proptest! {
+        #[test]
+        fn finds_the_end_of_any_text(text in "[ -~äé€😀\"\\\\\n\u{0}\u{1f}\u{7f}\u{80}]{0,40}", before in "[a-z]{0,9}") {
+            let written = serde_json::to_string(&(before, text)).unwrap();
+            let plain = agrees::<(String, String)>(&written);
+            prop_assert_eq!(plain, !written.contains("\\u"));
+            let ignored = format!("{{\"unknown\":{written}}}");
+            prop_assert_eq!(agrees::<BTreeMap<String, serde::de::IgnoredAny>>(&ignored), plain);
+        }
+
+        /// Whatever is cut off or mangled, it never reads what `serde_json` does not.
+        #[test]
+        fn never_reads_more_than_serde_json(cut in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let text = everything().to_string();
+            let at = cut.index(text.len());
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] = byte & 0x7f;
+            if let Ok(mangled) = String::from_utf8(bytes) {
+                agrees::<Everything<'_>>(&mangled);
+                agrees::<Value>(&mangled);
+            }
+            if text.is_char_boundary(at) {
+                prop_assert!(!agrees::<Value>(&text[..at]));
+            }
+        }
+    }
+}
