@@ -86,6 +86,9 @@ pub(crate) struct Cache<V> {
     hand: usize,
     held: usize,
     known: Cell<Known>,
+    /// It has been read from. A table that is only written has no use for rows
+    /// once they are flushed.
+    has_readers: Cell<bool>,
     /// Where keys are encoded, so that a look-up allocates nothing.
     scratch: Cell<Vec<u8>>,
     missed: RefCell<BTreeMap<Vec<u8>, Missed<V>>>,
@@ -120,6 +123,7 @@ impl<V> Cache<V> {
             hand: 0,
             held: 0,
             known: Cell::new(Known::Nothing),
+            has_readers: Cell::new(false),
             scratch: Cell::default(),
             missed: RefCell::default(),
             missed_bytes: Cell::new(0),
@@ -170,6 +174,7 @@ impl<V: Row> Cache<V> {
     }
 
     pub(super) fn get_encoded(&self, key: &[u8]) -> Option<Ref<'_, V>> {
+        self.has_readers.set(true);
         match self.find(hash(key), key) {
             Some(number) => {
                 let slot = &self.slots[number];
@@ -242,6 +247,7 @@ impl<V: Row> Cache<V> {
     /// knows all rows and this is not among them.
     #[inline]
     fn find_or_read(&mut self, key: &[u8]) -> Option<usize> {
+        self.has_readers.set(true);
         self.find(hash(key), key).or_else(|| self.add_read(key))
     }
 
@@ -302,6 +308,7 @@ impl<V: Row> Cache<V> {
 
     /// Whether nothing is committed.
     pub(super) fn is_vacant(&self) -> bool {
+        self.has_readers.set(true);
         self.ask() == Known::Vacant
     }
 
@@ -446,15 +453,20 @@ impl<V: Row> Cache<V> {
     /// Forgets everything that is committed, because another state is committed
     /// now. Nothing may have changed.
     pub(super) fn reset(&mut self) {
+        self.drop_all();
+        self.missed.get_mut().clear();
+        self.missed_bytes.set(0);
+        self.known.set(Known::Nothing);
+    }
+
+    /// Drops all rows, none of which may have changed.
+    fn drop_all(&mut self) {
         assert!(self.dirty.is_empty(), "changes of table `{}` were not flushed", self.name);
         self.context.release(self.held);
         self.held = 0;
         self.lookup.clear();
         self.slots.clear();
         self.free.clear();
-        self.missed.get_mut().clear();
-        self.missed_bytes.set(0);
-        self.known.set(Known::Nothing);
     }
 }
 

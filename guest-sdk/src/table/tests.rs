@@ -263,6 +263,24 @@ fn a_table_that_began_empty_is_never_asked_for_a_row() {
 }
 
 #[test]
+fn a_table_that_is_only_written_keeps_nothing_that_is_flushed() {
+    let host = asked();
+    let mut runner = Runner::<Items>::new(host.clone(), CACHE_BYTES);
+    for number in 0..100_u64 {
+        runner.step(|items| items.plain.insert((0, number.to_string()), number));
+    }
+    host.stored.commit(&runner.flush());
+    assert_eq!((runner.held(), host.gets.get()), (0, 0));
+    runner.step(|items| items.plain.remove((0, "7")));
+    host.stored.commit(&runner.flush());
+    runner.step(|items| {
+        assert_eq!(items.plain.get((0, "8")).as_deref(), Some(&8));
+        assert!(!items.plain.contains((0, "7")));
+        assert_eq!(items.plain.iter().count(), 99);
+    });
+}
+
+#[test]
 fn what_was_read_stays_at_hand() {
     let host = asked();
     let mut before = Runner::<Items>::new(host.clone(), CACHE_BYTES);

@@ -70,7 +70,7 @@ impl CategoryPrices {
     }
 
     fn count(&mut self, id: u64, bid: Bid) {
-        let Some(auction) = self.auctions.get_mut(id) else {
+        let Some(auction) = self.auctions.get(id) else {
             self.early.entry(id).push(bid);
             return;
         };
@@ -78,6 +78,8 @@ impl CategoryPrices {
         if !is_open || auction.highest >= Some(bid.price) {
             return;
         }
+        // Only what is taken out to be changed is written again.
+        let Some(auction) = self.auctions.get_mut(id) else { return };
         let category = self.categories.entry(auction.category);
         category.auctions += u64::from(auction.highest.is_none());
         category.total += bid.price - auction.highest.unwrap_or(0);

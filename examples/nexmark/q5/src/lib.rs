@@ -40,15 +40,16 @@ impl HotItems {
         for end in (hop + 1..=hop + HOPS).map(|hop| hop * HOP) {
             let count = self.counts.entry((end, data.auction));
             *count += 1;
+            if self.hottest.get(end).is_some_and(|hottest| *count < hottest.bids) {
+                continue;
+            }
             let hottest = self.hottest.entry(end);
             if *count > hottest.bids {
                 hottest.bids = *count;
                 hottest.auctions.clear();
             }
-            if *count == hottest.bids {
-                let place = hottest.auctions.partition_point(|other| *other < data.auction);
-                hottest.auctions.insert(place, data.auction);
-            }
+            let place = hottest.auctions.partition_point(|other| *other < data.auction);
+            hottest.auctions.insert(place, data.auction);
         }
     }
 

@@ -1,17 +1,20 @@
 //! The highest bids of each ten seconds.
 
+use std::borrow::Cow;
+
 use projectionist_sdk::prelude::*;
 
 /// How long a window is, in milliseconds.
 const WINDOW: u64 = 10_000;
 
 #[derive(Deserialize)]
-struct NewBid {
+struct NewBid<'a> {
     auction: u64,
     bidder: u64,
     price: u64,
     date_time: u64,
-    extra: String,
+    #[serde(borrow)]
+    extra: Cow<'a, str>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -45,25 +48,27 @@ struct HighestBids {
 #[projection]
 impl HighestBids {
     #[on("nexmark.bid")]
-    fn bid(&mut self, _event: &Event, data: NewBid) {
+    fn bid(&mut self, _event: &Event, data: NewBid<'_>) {
         let NewBid { auction, bidder, price, date_time, extra } = data;
-        let bid = Bid { auction, bidder, date_time, extra };
+        let bid = || Bid { auction, bidder, date_time, extra: extra.clone().into_owned() };
         if date_time % WINDOW == 0 {
-            self.at_end.entry((date_time, price)).push(bid.clone());
-            if let Some(before) = self.highest.get_mut(date_time).filter(|before| before.price == price) {
-                before.bids.push(bid.clone());
+            self.at_end.entry((date_time, price)).push(bid());
+            if self.highest.get(date_time).is_some_and(|before| before.price == price) {
+                self.highest.entry(date_time).bids.push(bid());
             }
         }
         let end = (date_time / WINDOW + 1) * WINDOW;
+        let before = self.highest.get(end).map(|highest| highest.price);
+        if before > Some(price) {
+            return;
+        }
         let highest = self.highest.entry(end);
-        if price > highest.price || highest.bids.is_empty() {
+        if before < Some(price) {
             highest.price = price;
             highest.bids.clear();
             highest.bids.extend(self.at_end.get((end, price)).into_iter().flat_map(Ref::into_owned));
         }
-        if price == highest.price {
-            highest.bids.push(bid);
-        }
+        highest.bids.push(bid());
     }
 
     /// The last windows, the latest first.

@@ -1,14 +1,34 @@
 //! The winning bid of each auction.
 
+use std::borrow::Cow;
+
 use projectionist_sdk::prelude::*;
 
 #[derive(Deserialize)]
-struct NewBid {
+struct NewBid<'a> {
     auction: u64,
     bidder: u64,
     price: u64,
     date_time: u64,
-    extra: String,
+    #[serde(borrow)]
+    extra: Cow<'a, str>,
+}
+
+impl NewBid<'_> {
+    fn is_in_time(&self, auction: &Auction) -> bool {
+        (auction.date_time..=auction.expires).contains(&self.date_time)
+    }
+
+    /// The higher one wins, of equal ones the earlier.
+    fn beats(&self, other: &Bid) -> bool {
+        self.price > other.price || (self.price == other.price && self.date_time < other.date_time)
+    }
+
+    /// Most bids are not kept, and their texts not copied.
+    fn kept(self) -> Bid {
+        let Self { bidder, price, date_time, extra, .. } = self;
+        Bid { bidder, price, date_time, extra: extra.into_owned() }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -25,25 +45,12 @@ struct Auction {
     extra: String,
 }
 
-impl Auction {
-    fn takes(&self, bid: &Bid) -> bool {
-        (self.date_time..=self.expires).contains(&bid.date_time)
-    }
-}
-
 #[derive(Serialize, Deserialize)]
 struct Bid {
     bidder: u64,
     price: u64,
     date_time: u64,
     extra: String,
-}
-
-impl Bid {
-    /// The higher one wins, of equal ones the earlier.
-    fn beats(&self, other: &Self) -> bool {
-        self.price > other.price || (self.price == other.price && self.date_time < other.date_time)
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -72,28 +79,36 @@ impl WinningBids {
     fn opened(&mut self, _event: &Event, data: Auction) {
         let id = data.id;
         self.unsold.insert(id, data);
-        for bid in self.early.take(id).unwrap_or_default() {
-            self.place(id, bid);
+        for Bid { bidder, price, date_time, extra } in self.early.take(id).unwrap_or_default() {
+            self.place(NewBid { auction: id, bidder, price, date_time, extra: extra.into() });
         }
     }
 
     #[on("nexmark.bid")]
-    fn bid(&mut self, _event: &Event, data: NewBid) {
-        let NewBid { auction, bidder, price, date_time, extra } = data;
-        self.place(auction, Bid { bidder, price, date_time, extra });
+    fn bid(&mut self, _event: &Event, data: NewBid<'_>) {
+        self.place(data);
     }
 
-    fn place(&mut self, id: u64, bid: Bid) {
-        if let Some(winning) = self.winning.get_mut(id) {
-            if winning.auction.takes(&bid) && bid.beats(&winning.bid) {
-                winning.bid = bid;
+    fn place(&mut self, bid: NewBid<'_>) {
+        let id = bid.auction;
+        if let Some(winning) = self.winning.get(id) {
+            if !bid.is_in_time(&winning.auction) || !bid.beats(&winning.bid) {
+                return;
+            }
+            // Only what is taken out to be changed is written again.
+            if let Some(winning) = self.winning.get_mut(id) {
+                winning.bid = bid.kept();
             }
             return;
         }
-        match self.unsold.take(id) {
-            None => self.early.entry(id).push(bid),
-            Some(auction) if auction.takes(&bid) => self.winning.insert(id, Winning { auction, bid }),
-            Some(auction) => self.unsold.insert(id, auction),
+        match self.unsold.get(id) {
+            None => self.early.entry(id).push(bid.kept()),
+            Some(auction) if !bid.is_in_time(&auction) => {}
+            Some(_) => {
+                if let Some(auction) = self.unsold.take(id) {
+                    self.winning.insert(id, Winning { auction, bid: bid.kept() });
+                }
+            }
         }
     }
 }

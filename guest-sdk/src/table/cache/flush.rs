@@ -73,7 +73,12 @@ impl<V: Row> Cache<V> {
         }
         self.dirty.clear();
         *self.ordered.get_mut() = None;
-        if puts && self.known.get() == Known::Vacant {
+        if !self.has_readers.get() {
+            self.drop_all();
+            if puts || self.known.get() == Known::All {
+                self.known.set(Known::Some);
+            }
+        } else if puts && self.known.get() == Known::Vacant {
             self.known.set(Known::All);
         }
         self.indexes.flush(self.number, changes);
