@@ -87,8 +87,8 @@ impl Context {
         self.held.get().saturating_sub(self.limit - self.limit / 8)
     }
 
-    /// How many bytes may wait to be admitted; beyond that, what was read is
-    /// forgotten again.
+    /// How many bytes may wait to be admitted, and how many may say which rows
+    /// were dropped; beyond that, it is forgotten.
     pub(crate) fn admission(&self) -> usize {
         self.limit / 16
     }

@@ -3,9 +3,11 @@
 //! A cached row is a slot; slots keep their numbers, so that lists can refer to
 //! them. Changed rows stay until they are flushed; others may be dropped
 //! between events by a clock, which spares what was used since it last came by.
-//! A row known to be absent is a slot too, unless the cache knows all rows of
-//! the table: then what it does not hold is not there, and it need not ask.
+//! A row known to be absent is a slot too, unless the cache knows of all rows of
+//! the table: then what it neither holds nor has dropped is not there, and it need
+//! not ask.
 
+mod dropped;
 mod flush;
 
 use std::{
@@ -15,6 +17,7 @@ use std::{
     rc::Rc,
 };
 
+use dropped::Dropped;
 pub(crate) use flush::Changes;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -33,7 +36,7 @@ enum Known {
     Nothing,
     /// There are none.
     Vacant,
-    /// There are some, all of them cached.
+    /// There are some, all of them cached or noted as dropped.
     All,
     /// There are some, and perhaps others than those cached.
     Some,
@@ -86,6 +89,8 @@ pub(crate) struct Cache<V> {
     hand: usize,
     held: usize,
     known: Cell<Known>,
+    /// The committed rows that are not cached, if all are known.
+    dropped: Dropped,
     /// It has been read from. A table that is only written has no use for rows
     /// once they are flushed.
     has_readers: Cell<bool>,
@@ -123,6 +128,7 @@ impl<V> Cache<V> {
             hand: 0,
             held: 0,
             known: Cell::new(Known::Nothing),
+            dropped: Dropped::default(),
             has_readers: Cell::new(false),
             scratch: Cell::default(),
             missed: RefCell::default(),
@@ -175,12 +181,14 @@ impl<V: Row> Cache<V> {
 
     pub(super) fn get_encoded(&self, key: &[u8]) -> Option<Ref<'_, V>> {
         self.has_readers.set(true);
-        match self.find(hash(key), key) {
+        let hash = hash(key);
+        match self.find(hash, key) {
             Some(number) => {
                 let slot = &self.slots[number];
                 slot.used.set(true);
                 slot.value.as_ref().map(|value| Ref(Held::Cached(value)))
             }
+            None if self.knows_absent(hash) => None,
             None => self.read(key),
         }
     }
@@ -189,9 +197,6 @@ impl<V: Row> Cache<V> {
     /// into the cache when the cache can be changed again.
     #[cold]
     fn read(&self, key: &[u8]) -> Option<Ref<'_, V>> {
-        if self.knows_all() {
-            return None;
-        }
         let mut all_missed = self.missed.borrow_mut();
         if let Some(missed) = all_missed.get(key) {
             return missed.value.clone().map(|value| Ref(Held::Read(value)));
@@ -244,18 +249,20 @@ impl<V: Row> Cache<V> {
     }
 
     /// The row's slot, read from committed state if need be. None if the cache
-    /// knows all rows and this is not among them.
+    /// knows that it is not there.
     #[inline]
     fn find_or_read(&mut self, key: &[u8]) -> Option<usize> {
         self.has_readers.set(true);
-        self.find(hash(key), key).or_else(|| self.add_read(key))
+        let hash = hash(key);
+        match self.find(hash, key) {
+            None if self.knows_absent(hash) => None,
+            None => self.add_read(key),
+            found => found,
+        }
     }
 
     #[cold]
     fn add_read(&mut self, key: &[u8]) -> Option<usize> {
-        if self.knows_all() {
-            return None;
-        }
         if !self.missed.get_mut().is_empty() {
             self.admit();
             if let Some(number) = self.find(hash(key), key) {
@@ -272,14 +279,15 @@ impl<V: Row> Cache<V> {
     /// A slot whose value is about to be replaced, so that only an index would
     /// want to know the old one. None where there is nothing to remove.
     fn find_to_set(&mut self, key: &[u8], to_some: bool) -> Option<usize> {
+        let hash = hash(key);
         let found = match self.indexes.is_empty() {
             false => self.find_or_read(key),
-            true => self.find(hash(key), key),
+            true => self.find(hash, key),
         };
         if found.is_some() {
             return found;
         }
-        if self.knows_all() {
+        if self.knows_absent(hash) {
             return to_some.then(|| self.add(key, None, Presence::Absent, 0));
         }
         Some(self.add(key, None, Presence::Unknown, 0))
@@ -301,9 +309,14 @@ impl<V: Row> Cache<V> {
         Ref(Held::Owned(self.decode(bytes)))
     }
 
-    /// Whether a row that is not cached is not there.
-    fn knows_all(&self) -> bool {
-        matches!(self.ask(), Known::Vacant | Known::All)
+    /// Whether a row that is not cached is certainly not there.
+    #[inline]
+    fn knows_absent(&self, hash: u64) -> bool {
+        match self.ask() {
+            Known::Vacant => true,
+            Known::All => !self.dropped.may_have(hash),
+            Known::Some | Known::Nothing => false,
+        }
     }
 
     /// Whether nothing is committed.
@@ -429,7 +442,11 @@ impl<V: Row> Cache<V> {
             self.hand = (self.hand + 1) % self.slots.len();
             let slot = &self.slots[self.hand];
             if !slot.free && !slot.dirty && !slot.used.replace(false) {
-                if slot.committed == Presence::Present {
+                if slot.committed == Presence::Present
+                    && self.known.get() == Known::All
+                    && !self.dropped.add(slot.hash, self.context.admission())
+                {
+                    self.dropped.clear();
                     self.known.set(Known::Some);
                 }
                 self.drop_slot(self.hand);
@@ -467,6 +484,7 @@ impl<V: Row> Cache<V> {
         self.lookup.clear();
         self.slots.clear();
         self.free.clear();
+        self.dropped.clear();
     }
 }
 

@@ -321,3 +321,19 @@ fn changes_that_cancel_out_are_not_flushed() {
     runner.step(|items| items.indexed.remove("a"));
     assert!(runner.flush().list.is_empty());
 }
+
+#[test]
+fn rows_that_were_never_there_are_not_asked_for_even_when_others_were_dropped() {
+    let host = asked();
+    let mut runner = Runner::<Items>::new(host.clone(), 4 << 20);
+    for number in 0..100_000_u64 {
+        runner.step(|items| *items.plain.entry((0, number.to_string())) += 1);
+        if number % 1_000 == 0 {
+            host.stored.commit(&runner.flush());
+        }
+    }
+    assert!(runner.held() < 5 << 20, "rows were dropped");
+    assert!(host.gets.get() < 5_000, "{} of 100,000 were asked for", host.gets.get());
+    host.stored.commit(&runner.flush());
+    runner.step(|items| assert!(items.plain.iter().all(|(_, count)| *count == 1)));
+}
