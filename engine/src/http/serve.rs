@@ -2,8 +2,7 @@
 
 use std::{future::Future, io, time::Duration};
 
-use axum::serve::ListenerExt;
-use axum::{Extension, Router, extract::OptionalFromRequestParts, http::request::Parts};
+use axum::{Router, serve::ListenerExt as _};
 use tokio::{net::TcpListener, sync::watch};
 
 /// How long requests under way may still take when the server stops.
@@ -15,6 +14,7 @@ pub struct Closing(watch::Receiver<bool>);
 
 impl Closing {
     /// For a router that nobody will close.
+    #[cfg(test)]
     pub(crate) fn never() -> Self {
         Self(watch::channel(false).1)
     }
@@ -32,24 +32,16 @@ impl Closing {
     }
 }
 
-impl<S: Send + Sync> OptionalFromRequestParts<S> for Closing {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
-        Ok(parts.extensions.get::<Self>().cloned())
-    }
-}
-
 /// Serves until `shutdown` is done. Then it takes no new connections, ends
 /// endless streams, and lets other requests finish for some seconds.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    router: impl FnOnce(Closing) -> Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (close, closing) = watch::channel(false);
-    let router = router.layer(Extension(Closing(closing.clone())));
-    let mut stopping = closing.clone();
+    let router = router(Closing(closing.clone()));
+    let mut stopping = closing;
     let stopped = async move {
         // An error means that `close` is gone, which is as good.
         let _ = stopping.wait_for(|closing| *closing).await;
