@@ -44,8 +44,8 @@ struct Shared {
     linker: Linker<Guest>,
     cache: Option<Cache>,
     codes: Codes,
-    /// To compile. The compiler uses all processors for a single component:
-    /// more of them at once would be no sooner done, but hold more memory.
+    /// To make code. As many as there are processors keep these busy; more at
+    /// once would be no sooner done, but hold more memory.
     turns: Arc<Semaphore>,
 }
 
