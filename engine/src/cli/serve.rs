@@ -96,8 +96,8 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     claim.announce(&url)?;
     greet(&url, &data, &plugins, &engine, &mut context.output)?;
     let access = if exposed { Access::Anybody } else { Access::Loopback };
-    let router = |closing| http::router(Arc::clone(&engine), access, closing);
-    let served = http::serve(listener, router, signal.received()).await;
+    let site = |closing| http::site(Arc::clone(&engine), access, closing);
+    let served = http::serve(listener, site, signal.received()).await;
     engine.close().await;
     // The log ends its writer; only then may another process take the folder.
     drop(engine);

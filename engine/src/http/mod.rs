@@ -38,15 +38,15 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 pub use access::Access;
 use axum::{
     Router,
-    body::HttpBody,
+    body::{Body, HttpBody},
     extract,
     http::{HeaderName, Request, Response},
-    response::IntoResponse,
+    response::{self, IntoResponse as _},
 };
 use events::Events;
 use futures_util::FutureExt as _;
 pub use serve::{Closing, serve};
-use tower::{Layer as _, ServiceExt as _};
+use tower::{Layer as _, Service, ServiceExt as _};
 use tower_http::{
     compression::{
         CompressionLayer, CompressionLevel,
@@ -65,8 +65,27 @@ const POSITION: HeaderName = HeaderName::from_static("projectionist-position");
 #[derive(Clone, Copy)]
 struct LiveStream;
 
+/// Answers requests; each connection has a copy.
+pub trait Site:
+    Service<extract::Request, Response = response::Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Site for S where
+    S: Service<extract::Request, Response = response::Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// All routes over an engine, for those who may ask.
-pub fn router(engine: Arc<Engine>, access: Access, closing: Closing) -> Router {
+pub fn site(engine: Arc<Engine>, access: Access, closing: Closing) -> impl Site {
     let deployer = Arc::clone(&engine.deployer);
     let routes = over_log(Arc::clone(&engine.log), engine.max_batch_bytes, closing)
         .merge(health::ready_routes(Arc::clone(&deployer)))
@@ -83,7 +102,7 @@ fn over_log(log: Arc<dyn EventLog>, body_limit: usize, closing: Closing) -> Open
 }
 
 /// Adds what all routes share.
-fn finish(routes: OpenApiRouter, access: Access) -> Router {
+fn finish(routes: OpenApiRouter, access: Access) -> impl Site {
     let (router, mut document) = routes.split_for_parts();
     index::tidy(&mut document);
     let compression = CompressionLayer::new()
@@ -98,7 +117,7 @@ fn finish(routes: OpenApiRouter, access: Access) -> Router {
     // Around the router, not layers of it: axum boxes and copies each of these for every request, which
     // together takes longer than a read.
     let answering = tower::service_fn(move |request| answer(router.clone(), access, request));
-    Router::new().fallback_service(trace.layer(compression.layer(answering)))
+    trace.layer(compression.layer(answering)).map_response(|response: Response<_>| response.map(Body::new))
 }
 
 /// Has the router answer a request that may be made, and makes a problem of
@@ -107,7 +126,7 @@ async fn answer(
     router: Router,
     access: Access,
     request: extract::Request,
-) -> Result<axum::response::Response, Infallible> {
+) -> Result<response::Response, Infallible> {
     let answering = async {
         if let Err(problem) = access.check(&request) {
             return problem.into_response();

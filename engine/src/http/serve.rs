@@ -1,9 +1,11 @@
-//! Serving the router on a listener until told to stop.
+//! Serving the site on a listener until told to stop.
 
 use std::{future::Future, io, time::Duration};
 
-use axum::{Router, serve::ListenerExt as _};
+use axum::{ServiceExt as _, serve::ListenerExt as _};
 use tokio::{net::TcpListener, sync::watch};
+
+use super::Site;
 
 /// How long requests under way may still take when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -13,7 +15,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct Closing(watch::Receiver<bool>);
 
 impl Closing {
-    /// For a router that nobody will close.
+    /// For a site that nobody will close.
     #[cfg(test)]
     pub(crate) fn never() -> Self {
         Self(watch::channel(false).1)
@@ -34,13 +36,13 @@ impl Closing {
 
 /// Serves until `shutdown` is done. Then it takes no new connections, ends
 /// endless streams, and lets other requests finish for some seconds.
-pub async fn serve(
+pub async fn serve<S: Site>(
     listener: TcpListener,
-    router: impl FnOnce(Closing) -> Router,
+    site: impl FnOnce(Closing) -> S,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (close, closing) = watch::channel(false);
-    let router = router(Closing(closing.clone()));
+    let site = site(Closing(closing.clone()));
     let mut stopping = closing;
     let stopped = async move {
         // An error means that `close` is gone, which is as good.
@@ -50,7 +52,7 @@ pub async fn serve(
     let listener = listener.tap_io(|connection| {
         let _ = connection.set_nodelay(true);
     });
-    let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
+    let server = axum::serve(listener, site.into_make_service()).with_graceful_shutdown(stopped);
     let deadline = async move {
         shutdown.await;
         close.send_replace(true);

@@ -78,7 +78,7 @@ pub(crate) fn over_memory() -> (Router, Arc<MemoryLog>) {
 }
 
 pub(crate) fn over(log: Arc<MemoryLog>, closing: Closing) -> Router {
-    super::finish(super::over_log(log, 1 << 16, closing), Access::Loopback)
+    Router::new().fallback_service(super::finish(super::over_log(log, 1 << 16, closing), Access::Loopback))
 }
 
 #[tokio::test]
@@ -116,6 +116,7 @@ async fn errors_are_problems_whoever_makes_them() {
             .route("/panic", axum::routing::get(|| async { panic!("secret") as () })),
         Access::Loopback,
     );
+    let panicking = Router::new().fallback_service(panicking);
     let panicked = get(&panicking, "/panic", &[]).await;
     assert_eq!(panicked.status, StatusCode::INTERNAL_SERVER_ERROR);
     panicked.problem("internal");
