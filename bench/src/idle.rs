@@ -18,6 +18,8 @@ use crate::{
 /// It subscribes to all events.
 const COMPONENT: &str = "event-types";
 const PLUGINS: usize = sized(1_000);
+/// After so long an event has left nothing to do: commits are durable within a second.
+const SETTLED: Duration = Duration::from_secs(3);
 /// How long idling is watched.
 const WATCHED: Duration = Duration::from_secs(10);
 /// Connections that wait for the event to arrive.
@@ -41,6 +43,7 @@ pub(crate) fn run(input: &Input) -> Result<Vec<Figure>> {
 
     let (mut memory, mut share, mut reached, mut folding) = (vec![], vec![], vec![], vec![]);
     for number in 0..input.runs {
+        thread::sleep(SETTLED);
         let before = processor_seconds(&server)?;
         thread::sleep(WATCHED);
         let used = processor_seconds(&server)? - before;

@@ -33,7 +33,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(http::serve(listener, http::router(engine, http::Access::Loopback), async {
+        let site = |closing| http::site(engine, http::Access::Loopback, closing);
+        tokio::spawn(http::serve(listener, site, async {
             stopped.await.ok();
         }));
         Self { url, client: reqwest::Client::new(), folder, _stop: stop }

@@ -1,6 +1,7 @@
 //! `serve`: the engine, and HTTP before it.
 
 mod listen;
+mod open_files;
 
 use std::{
     net::SocketAddr,
@@ -83,6 +84,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     if let Some(size) = args.guest_stack_bytes.or(settings.guest_stack_bytes) {
         engine_settings.guest_stack_bytes = size.in_memory();
     }
+    open_files::allow_all();
     folders::make("plug-ins folder", &plugins)?;
     let claim = Claim::take(&data).await?;
     let listener = listen(&settings.listen(args.listen), exposed).await?;
@@ -94,7 +96,8 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     claim.announce(&url)?;
     greet(&url, &data, &plugins, &engine, &mut context.output)?;
     let access = if exposed { Access::Anybody } else { Access::Loopback };
-    let served = http::serve(listener, http::router(Arc::clone(&engine), access), signal.received()).await;
+    let site = |closing| http::site(Arc::clone(&engine), access, closing);
+    let served = http::serve(listener, site, signal.received()).await;
     engine.close().await;
     // The log ends its writer; only then may another process take the folder.
     drop(engine);

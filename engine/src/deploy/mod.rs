@@ -138,7 +138,7 @@ impl Deployer {
     /// The version that answers for a name.
     pub fn live(&self, name: &str) -> Result<Arc<Version>, NotServed> {
         match self.registry.view(name) {
-            Some(view) => view.live(name, self.registry.context().log.head()),
+            Some(view) => view.live(name, || self.registry.context().log.head()),
             None => Err(NotServed::Unknown { name: name.to_owned() }),
         }
     }

@@ -1,6 +1,6 @@
 //! What readers see of a name, switched in one step.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::NotServed;
 use crate::{event::Position, plugin::Output, projection::Version, state::StateError};
@@ -61,34 +61,43 @@ pub(super) struct FailedView {
 }
 
 impl View {
+    fn read(&self) -> RwLockReadGuard<'_, ViewState> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn get(&self) -> ViewState {
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.read().clone()
     }
 
     pub(super) fn is_unknown(&self) -> bool {
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).unknown
+        self.read().unknown
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut ViewState)) {
-        change(&mut self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner));
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The version that answers, or why there is none.
-    pub(super) fn live(&self, name: &str, head: Position) -> Result<Arc<Version>, NotServed> {
-        let view = self.get();
-        let name = name.to_owned();
-        if let Some(live) = view.live {
+    pub(super) fn live(
+        &self,
+        name: &str,
+        head: impl FnOnce() -> Position,
+    ) -> Result<Arc<Version>, NotServed> {
+        let live = self.read().live.clone();
+        if let Some(live) = live {
             // After a crash its partitions first have to come to one position.
             return match live.state().view() {
                 Err(StateError::Apart { from: position, to: head }) => {
-                    Err(NotServed::Replaying { name, position, head })
+                    Err(NotServed::Replaying { name: name.to_owned(), position, head })
                 }
                 _ => Ok(live),
             };
         }
+        let view = self.get();
+        let name = name.to_owned();
         if let Some(candidate) = view.candidate {
             let position = candidate.version().map_or(0, |version| version.state().checkpoint().position);
-            return Err(NotServed::Replaying { name, position, head });
+            return Err(NotServed::Replaying { name, position, head: head() });
         }
         match (view.retired, view.failed, view.unreadable) {
             (true, _, _) => Err(NotServed::Retired { name }),

@@ -10,10 +10,8 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderValue, Method, header},
-    middleware::Next,
-    response::{IntoResponse, Response},
 };
 
 use super::problem::{Kind, Problem};
@@ -28,16 +26,9 @@ pub enum Access {
     Anybody,
 }
 
-/// Refuses requests that may not be made.
-pub(super) async fn check(State(access): State<Access>, request: Request, next: Next) -> Response {
-    match access.check(&request) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
-}
-
 impl Access {
-    fn check(self, request: &Request) -> Result<(), Problem> {
+    /// Refuses a request that may not be made.
+    pub(super) fn check(self, request: &Request) -> Result<(), Problem> {
         if self == Self::Anybody {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
 /// An entity tag. It is weak, for the same answer may travel compressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,12 @@ impl Tag {
     /// From an answer's bytes.
     pub(crate) fn of(body: &[u8]) -> Self {
         Self(format!("W/\"{:032x}\"", xxh3_128(body)))
+    }
+
+    /// From an answer's bytes, where the same bytes of another `scope` are to
+    /// have another tag.
+    pub(crate) fn within(scope: &str, body: &[u8]) -> Self {
+        Self(format!("W/\"{:032x}\"", xxh3_128_with_seed(body, xxh3_64(scope.as_bytes()))))
     }
 
     /// From what determines an answer, so that it need not be made to know.
@@ -71,5 +77,7 @@ mod tests {
         assert!(known(&tag.0) && known(&strong) && known("*") && known(&format!("\"a\", {}", tag.0)));
         assert!(!known("\"a\"") && !tag.is_known(&HeaderMap::new()));
         assert_ne!(Tag::from_parts(&[&"a", &"bc"]), Tag::from_parts(&[&"ab", &"c"]));
+        assert_ne!(Tag::within("a", b"body"), Tag::within("b", b"body"));
+        assert_ne!(Tag::within("a", b"body"), Tag::within("a", b"other"));
     }
 }

@@ -33,18 +33,21 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 pub use access::Access;
 use axum::{
     Router,
-    body::HttpBody,
+    body::{Body, HttpBody},
+    extract,
     http::{HeaderName, Request, Response},
+    response::{self, IntoResponse as _},
 };
 use events::Events;
+use futures_util::FutureExt as _;
 pub use serve::{Closing, serve};
+use tower::{Layer as _, Service, ServiceExt as _};
 use tower_http::{
-    catch_panic::CatchPanicLayer,
     compression::{
         CompressionLayer, CompressionLevel,
         predicate::{DefaultPredicate, Predicate},
@@ -62,25 +65,44 @@ const POSITION: HeaderName = HeaderName::from_static("projectionist-position");
 #[derive(Clone, Copy)]
 struct LiveStream;
 
+/// Answers requests; each connection has a copy.
+pub trait Site:
+    Service<extract::Request, Response = response::Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Site for S where
+    S: Service<extract::Request, Response = response::Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// All routes over an engine, for those who may ask.
-pub fn router(engine: Arc<Engine>, access: Access) -> Router {
+pub fn site(engine: Arc<Engine>, access: Access, closing: Closing) -> impl Site {
     let deployer = Arc::clone(&engine.deployer);
-    let routes = over_log(Arc::clone(&engine.log), engine.max_batch_bytes)
+    let routes = over_log(Arc::clone(&engine.log), engine.max_batch_bytes, closing)
         .merge(health::ready_routes(Arc::clone(&deployer)))
         .merge(projections::routes(deployer));
     finish(routes, access)
 }
 
 /// The routes that need no more than a log.
-fn over_log(log: Arc<dyn EventLog>, body_limit: usize) -> OpenApiRouter {
+fn over_log(log: Arc<dyn EventLog>, body_limit: usize, closing: Closing) -> OpenApiRouter {
     OpenApiRouter::with_openapi(index::document())
         .merge(index::routes())
         .merge(health::alive_routes(Arc::clone(&log)))
-        .merge(events::routes(Events { log, body_limit }))
+        .merge(events::routes(Events { log, body_limit, closing }))
 }
 
 /// Adds what all routes share.
-fn finish(routes: OpenApiRouter, access: Access) -> Router {
+fn finish(routes: OpenApiRouter, access: Access) -> impl Site {
     let (router, mut document) = routes.split_for_parts();
     index::tidy(&mut document);
     let compression = CompressionLayer::new()
@@ -92,14 +114,28 @@ fn finish(routes: OpenApiRouter, access: Access) -> Router {
         })
         .on_failure(());
     let router = router.merge(index::openapi(document)).fallback(problem::not_found);
-    // One router around the other: what the inner one adds to answers by itself (`Allow`) is then there for the layers.
-    Router::new()
-        .fallback_service(router)
-        .layer(axum::middleware::from_fn(problem::normalise))
-        .layer(axum::middleware::from_fn_with_state(access, access::check))
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(compression)
-        .layer(trace)
+    // Around the router, not layers of it: axum boxes and copies each of these for every request, which
+    // together takes longer than a read.
+    let answering = tower::service_fn(move |request| answer(router.clone(), access, request));
+    trace.layer(compression.layer(answering)).map_response(|response: Response<_>| response.map(Body::new))
+}
+
+/// Has the router answer a request that may be made, and makes a problem of
+/// whatever goes wrong.
+async fn answer(
+    router: Router,
+    access: Access,
+    request: extract::Request,
+) -> Result<response::Response, Infallible> {
+    let answering = async {
+        if let Err(problem) = access.check(&request) {
+            return problem.into_response();
+        }
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let Ok(response) = router.oneshot(request).await;
+        problem::normalise(&method, &uri, response).await
+    };
+    Ok(AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(problem::panicked))
 }
 
 /// Leaves live streams uncompressed: a compressor would hold events back.

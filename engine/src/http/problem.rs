@@ -8,8 +8,7 @@ use std::any::Any;
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderName, HeaderValue, StatusCode, header},
-    middleware::Next,
+    http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value};
@@ -196,15 +195,15 @@ pub(crate) async fn not_found(request: Request) -> Problem {
     Problem::new(Kind::NotFound, detail)
 }
 
-/// Turns errors that others wrote (axum, layers) into problems.
-pub(crate) async fn normalise(request: Request, next: Next) -> Response {
-    let what = format!("{} {}", request.method(), request.uri().path());
-    let response = next.run(request).await;
+/// Turns errors that others wrote (axum, layers) into problems; `method` and
+/// `uri` are the request's.
+pub(crate) async fn normalise(method: &Method, uri: &Uri, response: Response) -> Response {
     let status = response.status();
     let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == PROBLEM_JSON);
     if !(status.is_client_error() || status.is_server_error()) || is_problem {
         return response;
     }
+    let what = format!("{method} {}", uri.path());
     let (parts, body) = response.into_parts();
     let text = axum::body::to_bytes(body, 4096).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

@@ -1,10 +1,11 @@
-//! Serving the router on a listener until told to stop.
+//! Serving the site on a listener until told to stop.
 
 use std::{future::Future, io, time::Duration};
 
-use axum::serve::ListenerExt;
-use axum::{Extension, Router, extract::OptionalFromRequestParts, http::request::Parts};
+use axum::{ServiceExt as _, serve::ListenerExt as _};
 use tokio::{net::TcpListener, sync::watch};
+
+use super::Site;
 
 /// How long requests under way may still take when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -14,7 +15,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct Closing(watch::Receiver<bool>);
 
 impl Closing {
-    /// For a router that nobody will close.
+    /// For a site that nobody will close.
+    #[cfg(test)]
     pub(crate) fn never() -> Self {
         Self(watch::channel(false).1)
     }
@@ -32,24 +34,16 @@ impl Closing {
     }
 }
 
-impl<S: Send + Sync> OptionalFromRequestParts<S> for Closing {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
-        Ok(parts.extensions.get::<Self>().cloned())
-    }
-}
-
 /// Serves until `shutdown` is done. Then it takes no new connections, ends
 /// endless streams, and lets other requests finish for some seconds.
-pub async fn serve(
+pub async fn serve<S: Site>(
     listener: TcpListener,
-    router: Router,
+    site: impl FnOnce(Closing) -> S,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (close, closing) = watch::channel(false);
-    let router = router.layer(Extension(Closing(closing.clone())));
-    let mut stopping = closing.clone();
+    let site = site(Closing(closing.clone()));
+    let mut stopping = closing;
     let stopped = async move {
         // An error means that `close` is gone, which is as good.
         let _ = stopping.wait_for(|closing| *closing).await;
@@ -58,7 +52,7 @@ pub async fn serve(
     let listener = listener.tap_io(|connection| {
         let _ = connection.set_nodelay(true);
     });
-    let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
+    let server = axum::serve(listener, site.into_make_service()).with_graceful_shutdown(stopped);
     let deadline = async move {
         shutdown.await;
         close.send_replace(true);

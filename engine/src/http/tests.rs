@@ -10,7 +10,7 @@ use axum::{
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{Access, problem::PROBLEM_JSON};
+use super::{Access, Closing, problem::PROBLEM_JSON};
 use crate::log::memory::MemoryLog;
 
 /// An answer, its body whole.
@@ -74,7 +74,11 @@ pub(crate) async fn post(
 
 pub(crate) fn over_memory() -> (Router, Arc<MemoryLog>) {
     let log = Arc::new(MemoryLog::default());
-    (super::finish(super::over_log(log.clone(), 1 << 16), Access::Loopback), log)
+    (over(log.clone(), Closing::never()), log)
+}
+
+pub(crate) fn over(log: Arc<MemoryLog>, closing: Closing) -> Router {
+    Router::new().fallback_service(super::finish(super::over_log(log, 1 << 16, closing), Access::Loopback))
 }
 
 #[tokio::test]
@@ -112,6 +116,7 @@ async fn errors_are_problems_whoever_makes_them() {
             .route("/panic", axum::routing::get(|| async { panic!("secret") as () })),
         Access::Loopback,
     );
+    let panicking = Router::new().fallback_service(panicking);
     let panicked = get(&panicking, "/panic", &[]).await;
     assert_eq!(panicked.status, StatusCode::INTERNAL_SERVER_ERROR);
     panicked.problem("internal");

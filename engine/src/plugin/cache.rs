@@ -51,10 +51,14 @@ impl Cache {
         tidy::remove_unused(&self.folder, clock::now());
     }
 
-    /// The compiled component, from disk if it is there.
-    pub(super) fn get(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
-        let digest = blake3::hash(wasm).to_hex();
-        let path = self.path(&digest);
+    /// A component compiled, from disk if it is there; `digest` is that of its bytes.
+    pub(super) fn get(
+        &self,
+        engine: &Engine,
+        digest: blake3::Hash,
+        wasm: &[u8],
+    ) -> wasmtime::Result<Component> {
+        let path = self.path(&digest.to_hex());
         match load(engine, &path) {
             Ok(Some(component)) => {
                 tidy::touch(&path, clock::now());

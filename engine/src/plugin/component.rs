@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{
+    code::Code,
     description::{Description, OnFailure},
     error::PluginError,
     guest::{self, Guest},
-    host::Prepared,
     instance::Instance,
     output::Output,
     settings::{PARTITIONS, Settings},
@@ -18,7 +18,7 @@ use crate::event::Partition;
 /// A component that has been loaded and has described itself.
 pub struct Plugin {
     name: Arc<str>,
-    prepared: Prepared,
+    code: Arc<Code>,
     settings: Settings,
     description: Description,
     tables: Arc<[String]>,
@@ -29,12 +29,12 @@ impl Plugin {
     /// Asks a component to describe itself.
     pub(super) async fn describe(
         name: Arc<str>,
-        prepared: Prepared,
+        code: Arc<Code>,
         settings: Settings,
     ) -> Result<Self, PluginError> {
         let mut plugin = Self {
             name,
-            prepared,
+            code,
             settings,
             description: Description::default(),
             tables: Arc::default(),
@@ -96,13 +96,19 @@ impl Plugin {
         &self.output
     }
 
+    /// Its code, which it may share with others.
+    #[cfg(test)]
+    pub(super) fn code(&self) -> &Arc<Code> {
+        &self.code
+    }
+
     /// A new instance that reads the given state, for a partition or for all.
     pub async fn start(
         &self,
         state: Arc<dyn StateReader>,
         partition: Partition,
     ) -> Result<Instance, PluginError> {
-        Ok(self.instantiate(state, partition, self.prepared.needs_start).await?.0)
+        Ok(self.instantiate(state, partition, self.code.needs_start).await?.0)
     }
 
     async fn instantiate(
@@ -111,10 +117,10 @@ impl Plugin {
         partition: Partition,
         describe: bool,
     ) -> Result<(Instance, Option<String>), PluginError> {
-        let Prepared { engine, pre, exports, apply, .. } = &self.prepared;
+        let Code { pre, exports, apply, .. } = &*self.code;
         let reads = (state, partition);
         let mut store =
-            Guest::store(engine, &self.name, &self.settings, &self.output, self.tables.len(), reads);
+            Guest::store(pre.engine(), &self.name, &self.settings, &self.output, self.tables.len(), reads);
         guest::begin(&mut store, false);
         let stopped = |doing, reason| PluginError::Stopped { plugin: self.name.to_string(), doing, reason };
         let started = pre.instantiate_async(&mut store).await.and_then(|instance| {

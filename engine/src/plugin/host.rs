@@ -1,15 +1,17 @@
 //! The host: one engine for all plug-ins, and the loading of components.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{num::NonZero, path::PathBuf, sync::Arc, thread};
 
+use tokio::{runtime, sync::Semaphore};
 use wasmtime::{
     Config, Engine, OptLevel, WasmFeatures,
-    component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker},
+    component::{Component, HasSelf, Linker},
 };
 
 use super::{
     bindings::{self, ProjectionPluginIndices},
     cache::Cache,
+    code::{Code, Codes},
     component::Plugin,
     error::PluginError,
     guest::{Guest, TICK},
@@ -41,17 +43,10 @@ struct Shared {
     engine: Engine,
     linker: Linker<Guest>,
     cache: Option<Cache>,
-}
-
-/// A component that is compiled and linked, not yet asked who it is.
-pub(super) struct Prepared {
-    pub(super) engine: Engine,
-    pub(super) pre: InstancePre<Guest>,
-    pub(super) exports: ProjectionPluginIndices,
-    pub(super) apply: ComponentExportIndex,
-    /// It may draw random numbers when it is first called, so it has to be
-    /// called once before it folds.
-    pub(super) needs_start: bool,
+    codes: Codes,
+    /// To make code. As many as there are processors keep these busy; more at
+    /// once would be no sooner done, but hold more memory.
+    turns: Arc<Semaphore>,
 }
 
 impl Host {
@@ -68,7 +63,8 @@ impl Host {
             .map_err(failed)?;
         keep_time(&engine).map_err(|error| failed(error.into()))?;
         let cache = settings.cache_dir.map(|folder| Cache::new(&folder, &engine));
-        Ok(Self(Arc::new(Shared { engine, linker, cache })))
+        let turns = Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)));
+        Ok(Self(Arc::new(Shared { engine, linker, cache, codes: Codes::default(), turns })))
     }
 
     /// Deletes the compiled code of a component that no version uses any more,
@@ -87,7 +83,8 @@ impl Host {
         }
     }
 
-    /// Compiles a component (or takes it from the cache), checks that it fits
+    /// Compiles a component (or takes it from the cache, or shares it with the
+    /// plug-ins that have been loaded from the same bytes), checks that it fits
     /// and asks it to describe itself.
     pub async fn load(
         &self,
@@ -95,29 +92,40 @@ impl Host {
         wasm: &[u8],
         settings: &Settings,
     ) -> Result<Arc<Plugin>, PluginError> {
-        let plugin: Arc<str> = name.into();
         inspect::check_form(wasm)
             .map_err(|reason| PluginError::NotAComponent { plugin: name.to_owned(), reason })?;
-        let prepared = match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
-                let (shared, plugin, wasm) = (self.0.clone(), plugin.clone(), wasm.to_vec());
-                let compiling = runtime.spawn_blocking(move || shared.prepare(&plugin, &wasm));
-                compiling.await.map_err(|error| PluginError::Host {
-                    plugin: name.to_owned(),
-                    reason: format!("the compiler gave up: {error}"),
-                })??
-            }
-            Err(_) => self.0.prepare(name, wasm)?,
+        let code = self.code(name, wasm).await?;
+        Ok(Arc::new(Plugin::describe(name.into(), code, settings.clone()).await?))
+    }
+
+    async fn code(&self, name: &str, wasm: &[u8]) -> Result<Arc<Code>, PluginError> {
+        let failed = |reason| PluginError::Host { plugin: name.to_owned(), reason };
+        let digest = blake3::hash(wasm);
+        let mut place = self.0.codes.place(digest).await;
+        if let Some(code) = place.upgrade() {
+            return Ok(code);
+        }
+        let (shared, plugin, wasm) = (self.0.clone(), name.to_owned(), wasm.to_vec());
+        let mut make = move || {
+            let code = Arc::new(shared.prepare(&plugin, digest, &wasm)?);
+            *place = Arc::downgrade(&code);
+            Ok(code)
         };
-        Ok(Arc::new(Plugin::describe(plugin, prepared, settings.clone()).await?))
+        let Ok(runtime) = runtime::Handle::try_current() else { return make() };
+        let turn = self.0.turns.clone().acquire_owned().await.map_err(|error| failed(error.to_string()))?;
+        let making = runtime.spawn_blocking(move || {
+            let _turn = turn;
+            make()
+        });
+        making.await.unwrap_or_else(|error| Err(failed(format!("the compiler gave up: {error}"))))
     }
 }
 
 impl Shared {
-    fn prepare(&self, name: &str, wasm: &[u8]) -> Result<Prepared, PluginError> {
+    fn prepare(&self, name: &str, digest: blake3::Hash, wasm: &[u8]) -> Result<Code, PluginError> {
         let unfit = |reason| PluginError::Unfit { plugin: name.to_owned(), reason };
         let compiled = match &self.cache {
-            Some(cache) => cache.get(&self.engine, wasm),
+            Some(cache) => cache.get(&self.engine, digest, wasm),
             None => Component::from_binary(&self.engine, wasm),
         };
         let component = compiled.map_err(|error| PluginError::NotAComponent {
@@ -136,7 +144,7 @@ impl Shared {
         let apply = inspect::export(&component, "projection", "apply")
             .ok_or_else(|| unfit("it does not export the function apply".to_owned()))?;
         let needs_start = inspect::imports(&self.engine, &component, "wasi:random/random");
-        Ok(Prepared { engine: self.engine.clone(), pre, exports, apply, needs_start })
+        Ok(Code { pre, exports, apply, needs_start })
     }
 }
 
@@ -172,9 +180,9 @@ fn keep_time(engine: &Engine) -> std::io::Result<()> {
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
             drop(engine);
-            std::thread::sleep(TICK);
+            thread::sleep(TICK);
         }
     };
-    std::thread::Builder::new().name("epoch".to_owned()).spawn(tick)?;
+    thread::Builder::new().name("epoch".to_owned()).spawn(tick)?;
     Ok(())
 }

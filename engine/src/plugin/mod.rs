@@ -4,7 +4,8 @@
 //!
 //! - [`Settings`] (`settings.rs`, `units.rs`): the file beside the component.
 //! - [`Host`] (`host.rs`): the engine; loads components. `inspect.rs` says what
-//!   a file is and whether it fits, `cache.rs` keeps compiled code on disk.
+//!   a file is and whether it fits, `cache.rs` keeps compiled code on disk,
+//!   `code.rs` lets plug-ins of the same bytes share it in memory.
 //! - [`Plugin`] (`component.rs`): a component that has been loaded and has
 //!   described itself ([`description`], `validate.rs`).
 //! - [`Instance`] (`instance.rs`): a running one: apply, flush ([`Changes`]),
@@ -23,6 +24,7 @@
 mod bindings;
 mod cache;
 mod changes;
+mod code;
 mod component;
 mod crossing;
 pub mod description;

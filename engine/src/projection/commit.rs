@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::{clock, plugin::Policies, state::Durability};
 
-/// How long a live version's commits may go without fsync. It also bounds how
-/// long pages that those commits freed stay unused.
+/// How long commits may go without fsync, from the first of them on. It also
+/// bounds how long pages that those commits freed stay unused.
 const DURABLE_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a version may have read past events that do not concern it until
@@ -26,23 +26,20 @@ pub(super) struct CommitPolicy {
     bytes: u64,
     interval: Duration,
     last: Instant,
-    last_durable: Instant,
-    /// There are commits that a power loss would take back.
-    volatile: bool,
-    /// It has come on without a commit.
-    passed: bool,
+    /// Since when there are commits that a power loss would take back.
+    volatile_since: Option<Instant>,
+    /// Since when it has come on without a commit.
+    passed_since: Option<Instant>,
 }
 
 impl CommitPolicy {
     pub(super) fn new(policies: &Policies) -> Self {
-        let now = clock::instant();
         Self {
             bytes: policies.commit_bytes,
             interval: policies.commit_interval,
-            last: now,
-            last_durable: now,
-            volatile: false,
-            passed: false,
+            last: clock::instant(),
+            volatile_since: None,
+            passed_since: None,
         }
     }
 
@@ -57,9 +54,11 @@ impl CommitPolicy {
     }
 
     /// With which durability the next commit is due. One that ends a replay, or
-    /// a part of it, is durable; others only now and then.
+    /// a part of it, is durable; others only now and then, and never the first
+    /// after a rest: readers would wait for its fsync.
     pub(super) fn durability(&self, ends_replay: bool) -> Durability {
-        match !ends_replay && self.last_durable.elapsed() < DURABLE_EVERY {
+        let due = self.volatile_since.is_some_and(|since| since.elapsed() >= DURABLE_EVERY);
+        match !ends_replay && !due {
             true => Durability::Eventual,
             false => Durability::Durable,
         }
@@ -68,24 +67,55 @@ impl CommitPolicy {
     /// Nothing had to be committed to come on.
     pub(super) fn passed(&mut self) {
         self.last = clock::instant();
-        self.passed = true;
+        self.passed_since.get_or_insert(self.last);
     }
 
     pub(super) fn committed(&mut self, durability: Durability) {
         self.last = clock::instant();
-        self.volatile = matches!(durability, Durability::Eventual);
-        if !self.volatile {
-            self.last_durable = self.last;
-            self.passed = false;
+        match durability {
+            Durability::Eventual => {
+                self.volatile_since.get_or_insert(self.last);
+            }
+            Durability::Durable => (self.volatile_since, self.passed_since) = (None, None),
         }
     }
 
     /// When what is visible but not durable must be made so.
     pub(super) fn durable_due(&self) -> Option<Instant> {
-        match (self.volatile, self.passed) {
-            (true, _) => Some(self.last_durable + DURABLE_EVERY),
-            (false, true) => Some(self.last_durable + PASSED_EVERY),
-            (false, false) => None,
-        }
+        let volatile = self.volatile_since.map(|since| since + DURABLE_EVERY);
+        volatile.or(self.passed_since.map(|since| since + PASSED_EVERY))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_version_is_visible_at_once_and_durable_within_a_second() {
+        let mut policy = CommitPolicy::new(&Policies::default());
+        assert_eq!(policy.durability(true), Durability::Durable);
+        assert_eq!((policy.durability(false), policy.durable_due()), (Durability::Eventual, None));
+        policy.committed(Durability::Eventual);
+        let due = policy.durable_due();
+        policy.committed(Durability::Eventual);
+        assert!(due.is_some() && policy.durable_due() == due, "it counts from the first of them");
+        policy.volatile_since = policy.volatile_since.and_then(|since| since.checked_sub(DURABLE_EVERY));
+        assert_eq!(policy.durability(false), Durability::Durable);
+        policy.committed(Durability::Durable);
+        assert_eq!((policy.durability(false), policy.durable_due()), (Durability::Eventual, None));
+    }
+
+    #[test]
+    fn what_was_read_past_is_written_down_later() {
+        let mut policy = CommitPolicy::new(&Policies::default());
+        policy.passed();
+        let due = policy.durable_due();
+        policy.passed();
+        assert!(due.is_some() && policy.durable_due() == due, "it counts from the first time");
+        policy.committed(Durability::Eventual);
+        assert!(policy.durable_due() < due, "what was committed meanwhile does not wait so long");
+        policy.committed(Durability::Durable);
+        assert_eq!(policy.durable_due(), None);
     }
 }

@@ -7,7 +7,9 @@
 //!
 //! Runners at the head of the log come before those that replay. One thread
 //! more than replays may use is always there, so that an event never waits for
-//! a commit of somebody's long replay to end.
+//! a commit of somebody's long replay to end. It is the first to be woken, and
+//! the others give way to it and to all that answers, where the system lets
+//! them.
 
 use std::{
     collections::VecDeque,
@@ -47,19 +49,21 @@ pub struct Scheduler {
     threads: Vec<JoinHandle<()>>,
 }
 
+#[derive(Default)]
 struct Shared {
     queues: Mutex<Queues>,
+    /// Wakes the thread that never replays.
+    live_work: Condvar,
+    /// Wakes the others.
     work: Condvar,
-    /// How many threads may step replaying runners at the same time.
-    replay_threads: usize,
 }
 
 #[derive(Default)]
 struct Queues {
     live: VecDeque<Runnable>,
     replaying: VecDeque<Runnable>,
-    /// Replaying runners that are being stepped now.
-    replaying_now: usize,
+    /// The thread that never replays waits, and nobody has woken it yet.
+    live_thread_rests: bool,
     live_in_a_row: u32,
     closed: bool,
 }
@@ -71,15 +75,17 @@ impl Scheduler {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(replay_threads: usize) -> std::io::Result<Self> {
-        let replay_threads = replay_threads.max(1);
-        let shared = Arc::new(Shared { queues: Mutex::default(), work: Condvar::new(), replay_threads });
         let runtime = tokio::runtime::Handle::current();
-        let mut scheduler = Self { shared, threads: Vec::new() };
-        for index in 0..=replay_threads {
+        let mut scheduler = Self { shared: Arc::default(), threads: Vec::new() };
+        for index in 0..=replay_threads.max(1) {
             let (shared, runtime) = (Arc::clone(&scheduler.shared), runtime.clone());
             let thread = std::thread::Builder::new().name(format!("runner-{index}")).spawn(move || {
                 let _timers = runtime.enter();
-                shared.step_until_closed();
+                let may_replay = index > 0;
+                if may_replay {
+                    give_way_to_others();
+                }
+                shared.step_until_closed(may_replay);
             })?;
             scheduler.threads.push(thread);
         }
@@ -105,6 +111,7 @@ impl Drop for Scheduler {
         let left = {
             let mut queues = self.shared.lock();
             queues.closed = true;
+            self.shared.live_work.notify_all();
             self.shared.work.notify_all();
             (std::mem::take(&mut queues.live), std::mem::take(&mut queues.replaying))
         };
@@ -128,56 +135,67 @@ impl Shared {
             drop(queues);
             return;
         }
-        if live {
-            queues.live.push_back(runnable);
-        } else {
-            queues.replaying.push_back(runnable);
-        }
+        let queue = if live { &mut queues.live } else { &mut queues.replaying };
+        queue.push_back(runnable);
+        let wake = match live && std::mem::take(&mut queues.live_thread_rests) {
+            true => &self.live_work,
+            false => &self.work,
+        };
         drop(queues);
-        self.work.notify_one();
+        wake.notify_one();
     }
 
-    fn step_until_closed(&self) {
-        while let Some((runnable, replaying)) = self.next() {
+    fn step_until_closed(&self, may_replay: bool) {
+        while let Some(runnable) = self.next(may_replay) {
             // A panic of the host inside one runner must not take the thread,
             // and with it all other runners, along.
             let step = std::panic::AssertUnwindSafe(|| runnable.run());
             if std::panic::catch_unwind(step).is_err() {
                 tracing::error!("a runner panicked; its version stops, the others go on");
             }
-            if replaying {
-                self.lock().replaying_now -= 1;
-                self.work.notify_one();
-            }
         }
     }
 
-    /// The next step and whether it is a replaying one; `None` when closed.
-    fn next(&self) -> Option<(Runnable, bool)> {
+    /// The next step; `None` when closed.
+    fn next(&self, may_replay: bool) -> Option<Runnable> {
         let mut queues = self.lock();
         loop {
             if queues.closed {
                 return None;
             }
-            if let Some(next) = queues.take(self.replay_threads) {
+            if let Some(next) = queues.take(may_replay) {
                 return Some(next);
             }
-            queues = self.work.wait(queues).unwrap_or_else(PoisonError::into_inner);
+            queues.live_thread_rests |= !may_replay;
+            let woken = if may_replay { &self.work } else { &self.live_work };
+            queues = woken.wait(queues).unwrap_or_else(PoisonError::into_inner);
+            // Woken by itself too.
+            queues.live_thread_rests &= may_replay;
         }
     }
 }
 
 impl Queues {
-    fn take(&mut self, replay_threads: usize) -> Option<(Runnable, bool)> {
-        let may_replay = !self.replaying.is_empty() && self.replaying_now < replay_threads;
-        if self.live.is_empty() || (may_replay && self.live_in_a_row >= LIVE_STEPS_IN_A_ROW) {
+    fn take(&mut self, may_replay: bool) -> Option<Runnable> {
+        if !may_replay {
+            return self.live.pop_front();
+        }
+        let replays_turn = self.live.is_empty() || self.live_in_a_row >= LIVE_STEPS_IN_A_ROW;
+        if let Some(runnable) = replays_turn.then(|| self.replaying.pop_front()).flatten() {
             self.live_in_a_row = 0;
-            let runnable = may_replay.then(|| self.replaying.pop_front()).flatten()?;
-            self.replaying_now += 1;
-            return Some((runnable, true));
+            return Some(runnable);
         }
         self.live_in_a_row += 1;
-        self.live.pop_front().map(|runnable| (runnable, false))
+        self.live.pop_front()
+    }
+}
+
+/// Lowers the calling thread's priority: whatever else wants a processor gets it
+/// first. Elsewhere than on Linux that would be the priority of the whole process.
+fn give_way_to_others() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(10) {
+        tracing::debug!(%error, "replays run with the priority of everything else");
     }
 }
 

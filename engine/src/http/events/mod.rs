@@ -18,6 +18,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::serve::Closing;
 use crate::log::EventLog;
 
 /// What these routes work with.
@@ -27,6 +28,8 @@ pub(crate) struct Events {
     pub(crate) log: Arc<dyn EventLog>,
     /// The most that is taken at once, in bytes, after decompression.
     pub(crate) body_limit: usize,
+    /// Tells those who follow the log that the server is closing.
+    pub(crate) closing: Closing,
 }
 
 /// The routes.

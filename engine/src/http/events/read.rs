@@ -27,7 +27,6 @@ use crate::{
         parameters::{NoParameters, Parameters, QueryString, UrlQuery, invalid},
         path::Segments,
         problem::{Kind, Problem, ProblemDocument},
-        serve::Closing,
     },
     log::{LogError, Selection},
 };
@@ -147,18 +146,16 @@ pub(crate) struct EventsDocument {
 )]
 pub(crate) async fn read(
     State(events): State<Events>,
-    closing: Option<Closing>,
     UrlQuery(query): UrlQuery<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let position = [(POSITION, events.log.head().to_string()), (header::VARY, "accept".to_owned())];
-    let closing = closing.unwrap_or_else(Closing::never);
     let follow = query.follow;
     let response = match accept::choose(&headers, &[JSON, LINES, SSE]) {
         1 => {
             let selection = query.selection();
             let feed = match follow {
-                true => Feed::following(events.log, selection, closing),
+                true => Feed::following(events.log, selection, events.closing),
                 false => Feed::new(events.log, selection),
             };
             let mut response =
@@ -180,7 +177,7 @@ pub(crate) async fn read(
                 // The only answer after which an EventSource does not come back.
                 return Ok((position, StatusCode::NO_CONTENT).into_response());
             }
-            let feed = Feed::following(events.log, selection, closing);
+            let feed = Feed::following(events.log, selection, events.closing);
             Sse::new(server_sent(feed)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response()
         }
         _ if follow => {

@@ -1,6 +1,6 @@
 //! Appending and reading over HTTP.
 
-use std::{io::Write as _, time::Duration};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -14,7 +14,7 @@ use tower::ServiceExt;
 
 use crate::http::{
     serve,
-    tests::{Answer, get, over_memory, post},
+    tests::{Answer, get, over, over_memory, post},
 };
 
 const OWN: (&str, &str) = ("content-type", "application/json");
@@ -336,9 +336,8 @@ async fn server_sent_events_resume_and_end() {
 async fn a_closing_server_ends_its_streams() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/events", listener.local_addr().unwrap());
-    let (router, _) = over_memory();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, router, async {
+    let server = tokio::spawn(serve(listener, |closing| over(Arc::default(), closing), async {
         stopped.await.ok();
     }));
     let client = reqwest::Client::new();

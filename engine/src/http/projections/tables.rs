@@ -157,7 +157,7 @@ pub(crate) async fn row(
     let body = serde_json::to_vec(&row).map_err(|error| {
         Problem::new(Kind::PluginFailed, format!("the row cannot be written as JSON: {error}"))
     })?;
-    let tag = Tag::from_parts(&[&version.digest(), &Tag::of(&body)]);
+    let tag = Tag::within(version.digest(), &body);
     let answer = || ([(header::CONTENT_TYPE, "application/json")], body).into_response();
     Ok(told(&version, position, tag.respond(&headers, answer)))
 }
