@@ -158,8 +158,8 @@ impl Sheet {
     }
 
     fn write(&mut self, pages: &mut Pages<'_>) -> Result<(), StorageError> {
-        if let Some(first) = self.page.first() {
-            let at = (self.run.number, first.key, first.position);
+        if let Some(last) = self.page.last() {
+            let at = (self.run.number, last.key, last.position);
             pages.insert(at, bytemuck::cast_slice(&self.page))?;
         }
         self.page.clear();
@@ -316,7 +316,8 @@ mod tests {
         assert_eq!(log.head(), head);
         for subject in 0..SUBJECTS {
             let selection = Selection { subject: Some(format!("s{subject}")), ..Selection::default() };
-            let versions: Vec<u64> = log.read(&selection).unwrap().iter().map(|event| event.version).collect();
+            let versions: Vec<u64> =
+                log.read(&selection).unwrap().iter().map(|event| event.version).collect();
             assert_eq!(versions, (1..=BATCH * BATCHES / SUBJECTS).collect::<Vec<_>>());
         }
         let tags = vec!["third:1".to_owned()];

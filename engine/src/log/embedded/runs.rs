@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    ops::{Bound, RangeInclusive},
+    ops::RangeInclusive,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -35,7 +35,9 @@ pub(super) struct Entry {
 /// How many entries a page holds: what fits one of redb's, beside its own.
 pub(super) const PAGE_ENTRIES: usize = 126;
 
-/// Where a page stands: its run's number, its first entry's key and position.
+/// Where a page stands: its run's number, its last entry's key and position. The
+/// last one's, since seeking a B-tree for what is not less reads one leaf, and for
+/// what is not greater mostly two.
 pub(super) type PageKey = (u64, Key, Position);
 
 /// What is known of a run.
@@ -147,11 +149,19 @@ impl Runs {
     pub(super) fn last(&self, key: Key, within: RangeInclusive<Position>) -> Result<Option<Entry>, LogError> {
         let to = *within.end();
         for run in self.holding(key, &within).rev() {
-            let Some((_, page)) = self.page_before((run.number, key, to)).doing(ACTION)? else { continue };
-            let page = page.value();
-            let after = partition(page, |entry| (entry.key, entry.position) <= (key, to));
-            let entry = after.checked_sub(1).map(|last| entry(page, last));
-            if let Some(entry) = entry.filter(|entry| entry.key == key && within.contains(&entry.position)) {
+            let at = (run.number, key, to);
+            let last_below = |page: &[u8]| {
+                let after = partition(page, |entry| (entry.key, entry.position) <= (key, to));
+                after.checked_sub(1).map(|last| entry(page, last))
+            };
+            let page = self.pages.range(at..=*Run::pages(run.number).end()).doing(ACTION)?.next();
+            let mut found = page.transpose().doing(ACTION)?.and_then(|(_, page)| last_below(page.value()));
+            if found.is_none() {
+                // It would be the last one of the page before.
+                let page = self.pages.range(*Run::pages(run.number).start()..at).doing(ACTION)?.next_back();
+                found = page.transpose().doing(ACTION)?.and_then(|(_, page)| last_below(page.value()));
+            }
+            if let Some(entry) = found.filter(|entry| entry.key == key && within.contains(&entry.position)) {
                 return Ok(Some(entry));
             }
         }
@@ -191,36 +201,18 @@ impl Runs {
         mut visit: impl FnMut(Entry) -> bool,
     ) -> Result<(), LogError> {
         let (low, high) = ((key, *within.start()), (key, *within.end()));
-        let at = |(key, position)| (run.number, key, position);
-        let mut see = |page: &[u8]| {
+        let pages = (run.number, low.0, low.1)..=*Run::pages(run.number).end();
+        for page in self.pages.range(pages).doing(ACTION)? {
+            let page = page.doing(ACTION)?.1;
+            let page = page.value();
             let start = partition(page, |entry| (entry.key, entry.position) < low);
-            let mut rest = (start..page.len() / size_of::<Entry>()).map(|index| entry(page, index));
-            rest.all(|entry| (entry.key, entry.position) <= high && visit(entry))
-        };
-        // Usually this one page holds all there is.
-        let mut next = Bound::Included(at(low));
-        if let Some((start, page)) = self.page_before(at(low)).doing(ACTION)? {
-            if !see(page.value()) {
-                return Ok(());
-            }
-            next = Bound::Excluded(start);
-        }
-        for page in self.pages.range::<PageKey>((next, Bound::Included(at(high)))).doing(ACTION)? {
-            if !see(page.doing(ACTION)?.1.value()) {
-                return Ok(());
+            for entry in (start..page.len() / size_of::<Entry>()).map(|index| entry(page, index)) {
+                if (entry.key, entry.position) > high || !visit(entry) {
+                    return Ok(());
+                }
             }
         }
         Ok(())
-    }
-
-    /// The last page of a run that begins at or before some place.
-    #[allow(clippy::type_complexity, reason = "a row of the table, used twice")]
-    fn page_before(
-        &self,
-        at: PageKey,
-    ) -> Result<Option<(PageKey, redb::AccessGuard<'static, &'static [u8]>)>, StorageError> {
-        let row = self.pages.range((at.0, 0, 0)..=at)?.next_back().transpose()?;
-        Ok(row.map(|(key, page)| (key.value(), page)))
     }
 }
 
