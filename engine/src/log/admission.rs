@@ -2,22 +2,24 @@
 //! in which appends arrive. The same for every log; what differs is where the
 //! events before the [`Index`] are found ([`History`]).
 
-use std::collections::HashSet;
+use std::collections::{HashSet, hash_map::Entry};
 
 use super::{
-    Append, AppendError, Appended, Criterion, InTheWay, LogError,
-    index::{HashMap, Index, entry, id_key},
+    AppendError, Appended, Condition, Criterion, InTheWay, LogError,
+    index::{Index, Subject},
+    keys::{Key, KeyMap, Keys},
     matcher::Query,
+    prepared::Prepared,
 };
 use crate::event::{Attribute, Block, Envelope, Head, Position, cloudevents};
 
 /// The part of the log that the index does not cover, and all its blocks.
 pub(super) trait History {
-    /// Where the event with this id (see `id_key`) stands.
-    fn position(&self, id_key: &[u8]) -> Result<Option<Position>, LogError>;
+    /// Where the event with this id stands.
+    fn position(&self, id: Key) -> Result<Option<Position>, LogError>;
 
     /// A subject's version and its last event.
-    fn subject(&self, name: &str) -> Result<Option<(u64, Position)>, LogError>;
+    fn subject(&self, subject: Key) -> Result<Option<(u64, Position)>, LogError>;
 
     /// The last event that matches a query, which names a tag or a type.
     fn latest(&self, query: Query<'_>, after: Position) -> Result<Option<Position>, LogError>;
@@ -26,114 +28,109 @@ pub(super) trait History {
     fn block(&self, position: Position) -> Result<std::sync::Arc<Block>, LogError>;
 }
 
-/// An event that has been let in and is not yet in a block.
-pub(super) struct Fresh {
-    pub(super) envelope: Envelope,
-    pub(super) version: u64,
+/// A batch that has been let in and is not yet in a block of the log.
+pub(super) struct Admitted {
+    pub(super) batch: Prepared,
+    /// The position of its first new event.
+    pub(super) first: Position,
+    /// The new events' places in the batch.
+    pub(super) new: Vec<usize>,
+    /// Their versions.
+    pub(super) versions: Vec<u64>,
 }
 
 /// Versions and last events of subjects that a condition has asked for.
-type Looked<'b> = HashMap<&'b str, (u64, Position)>;
+type Looked = KeyMap<(u64, Position)>;
 
 /// Lets batches in, one after the other.
 pub(super) struct Admission<'a, H> {
     history: &'a H,
     index: &'a mut Index,
+    keys: Keys,
     /// The log's head before all this.
     head: Position,
-    /// What has been let in since, in order.
-    pub(super) fresh: Vec<Fresh>,
+    /// The position that the next new event gets.
+    next: Position,
+    /// What has been let in since, in order; no batch without a new event.
+    pub(super) admitted: Vec<Admitted>,
 }
 
 impl<'a, H: History> Admission<'a, H> {
-    pub(super) fn new(history: &'a H, index: &'a mut Index, head: Position) -> Self {
-        Self { history, index, head, fresh: Vec::new() }
+    /// `keys`: those by which the index knows everything.
+    pub(super) fn new(history: &'a H, index: &'a mut Index, keys: Keys, head: Position) -> Self {
+        Self { history, index, keys, head, next: head + 1, admitted: Vec::new() }
     }
 
     /// Checks a batch and, if it may be appended, takes its new events in.
-    pub(super) fn admit(&mut self, batch: Append) -> Result<Appended, AppendError> {
-        let base = self.next();
+    pub(super) fn admit(&mut self, batch: Prepared) -> Result<Appended, AppendError> {
         let (positions, new) = match self.check(&batch) {
             Ok(checked) => checked,
             Err(error) => {
-                self.take_back(&batch, base);
+                self.take_back(&batch);
                 return Err(error);
             }
         };
-        let known = new.iter().filter(|new| !**new).count();
-        let position = positions.iter().copied().max().unwrap_or(self.next() - 1);
-        for (envelope, new) in batch.events.into_iter().zip(new) {
-            if new {
-                self.take(envelope);
-            }
+        let known = positions.len() - new.len();
+        let position = positions.iter().copied().max().unwrap_or(self.next - 1);
+        if !new.is_empty() {
+            self.take(batch, new);
         }
         Ok(Appended { positions, known, position })
     }
 
-    /// The position that the next new event gets.
-    fn next(&self) -> Position {
-        self.head + 1 + self.fresh.len() as u64
-    }
-
     /// Removes the ids of a refused batch from the index.
-    fn take_back(&mut self, batch: &Append, base: Position) {
-        let mut key = Vec::new();
-        for envelope in &batch.events {
-            id_key(&envelope.source, &envelope.id, &mut key);
-            if self.index.ids.get(&key[..]).is_some_and(|position| *position >= base) {
-                self.index.ids.remove(&key[..]);
+    fn take_back(&mut self, batch: &Prepared) {
+        for keys in &batch.keys {
+            if let Entry::Occupied(known) = self.index.ids.entry(keys.id)
+                && *known.get() >= self.next
+            {
+                known.remove();
             }
         }
     }
 
-    /// Where each event of the batch stands or would stand, and whether it is
-    /// new. Enters the ids of new events into the index.
-    fn check(&mut self, batch: &Append) -> Result<(Vec<Position>, Vec<bool>), AppendError> {
-        let base = self.next();
-        let mut positions = Vec::with_capacity(batch.events.len());
-        let mut new = Vec::with_capacity(batch.events.len());
-        let mut firsts = Vec::new();
-        let mut key = Vec::new();
-        for (index, envelope) in batch.events.iter().enumerate() {
-            id_key(&envelope.source, &envelope.id, &mut key);
-            let known = match self.index.ids.get(&key[..]) {
-                Some(position) => Some(*position),
-                None => self.history.position(&key)?,
+    /// Where each event of the batch stands or would stand, and the places of
+    /// those that are new. Enters their ids into the index.
+    fn check(&mut self, batch: &Prepared) -> Result<(Vec<Position>, Vec<usize>), AppendError> {
+        let base = self.next;
+        let mut positions = Vec::with_capacity(batch.len());
+        let mut new = Vec::with_capacity(batch.len());
+        for (place, keys) in batch.keys.iter().enumerate() {
+            let known = match self.index.ids.entry(keys.id) {
+                Entry::Occupied(known) => Some(*known.get()),
+                Entry::Vacant(unknown) => {
+                    let known = self.history.position(keys.id)?;
+                    if known.is_none() {
+                        unknown.insert(base + new.len() as u64);
+                    }
+                    known
+                }
             };
+            positions.push(known.unwrap_or(base + new.len() as u64));
             match known {
-                Some(position) if position >= base => {
-                    let first: usize = firsts[(position - base) as usize];
-                    if !same_envelope(&batch.events[first], envelope) {
-                        return Err(reused(envelope, in_the_way(0, &batch.events[first])));
-                    }
-                    positions.push(position);
-                }
+                None => new.push(place),
                 Some(position) => {
-                    if !self.holds(position, envelope)? {
-                        return Err(reused(envelope, self.in_the_way(position)?));
+                    let event = (&batch.block, &batch.block.heads[place]);
+                    match position.checked_sub(base) {
+                        Some(earlier) => {
+                            let head = &batch.block.heads[new[earlier as usize]];
+                            check_same(event, (&batch.block, head), 0)?;
+                        }
+                        None => self
+                            .recorded(position, |block, head| check_same(event, (block, head), position))??,
                     }
-                    positions.push(position);
-                }
-                None => {
-                    let position = base + firsts.len() as u64;
-                    self.index.ids.insert(key[..].into(), position);
-                    firsts.push(index);
-                    positions.push(position);
                 }
             }
-            new.push(known.is_none());
         }
         // A retry of what is there already succeeds, whatever it asked for: it
         // was asked, and held, the first time.
         let mut subjects = Looked::default();
-        if !firsts.is_empty() || batch.events.is_empty() {
-            subjects = self.check_condition(batch)?;
+        if !new.is_empty() || batch.keys.is_empty() {
+            subjects = self.check_condition(&batch.condition)?;
         }
         // Look subjects up now, so that nothing can fail once a batch is in.
-        for (envelope, new) in batch.events.iter().zip(&new) {
-            if let (Some(subject), true) = (&envelope.subject, *new) {
-                self.enter_subject(subject, &subjects)?;
-            }
+        for subject in new.iter().filter_map(|place| batch.keys[*place].subject) {
+            self.enter_subject(subject, &subjects)?;
         }
         Ok((positions, new))
     }
@@ -141,12 +138,15 @@ impl<'a, H: History> Admission<'a, H> {
     /// Answers what it has found out about subjects. The index does not keep
     /// it: what conditions name, and what of it is ever appended to, is up to
     /// the clients.
-    fn check_condition<'b>(&self, batch: &'b Append) -> Result<Looked<'b>, AppendError> {
-        let condition = &batch.condition;
+    fn check_condition(&self, condition: &Condition) -> Result<Looked, AppendError> {
         let mut subjects = Looked::default();
         for (subject, expected) in &condition.expected_versions {
-            let (actual, last) = self.subject(subject)?;
-            subjects.insert(subject, (actual, last));
+            let key = self.keys.subject(subject.as_bytes());
+            let (actual, last) = match self.index.subjects.get(&key) {
+                Some(subject) => (subject.version, subject.last),
+                None => self.history.subject(key)?.unwrap_or_default(),
+            };
+            subjects.insert(key, (actual, last));
             if actual != *expected {
                 let in_the_way = match last {
                     0 => None,
@@ -165,66 +165,57 @@ impl<'a, H: History> Admission<'a, H> {
     }
 
     fn latest(&self, criterion: &Criterion) -> Result<Option<Position>, LogError> {
-        let (query, last) = (Query::of_criterion(criterion), self.next() - 1);
+        let (query, last) = (Query::of_criterion(criterion), self.next - 1);
         if query.is_any() {
             return Ok(Some(last).filter(|last| *last > criterion.after));
         }
         if criterion.after >= last {
             return Ok(None);
         }
-        match self.index.latest(query, criterion.after) {
+        match self.index.latest(self.keys, query, criterion.after) {
             Some(position) => Ok(Some(position)),
             None => self.history.latest(query, criterion.after),
         }
     }
 
-    /// A subject's version and last event.
-    fn subject(&self, name: &str) -> Result<(u64, Position), LogError> {
-        match self.index.subjects.get(name) {
-            Some(subject) => Ok((subject.version, subject.last)),
-            None => Ok(self.history.subject(name)?.unwrap_or_default()),
-        }
-    }
-
     /// Has the index know a subject, to which an event is about to be added.
-    fn enter_subject(&mut self, name: &str, looked: &Looked<'_>) -> Result<(), LogError> {
-        if self.index.subjects.contains_key(name) {
-            return Ok(());
+    fn enter_subject(&mut self, key: Key, looked: &Looked) -> Result<(), LogError> {
+        if let Entry::Vacant(unknown) = self.index.subjects.entry(key) {
+            let (version, last) = match looked.get(&key) {
+                Some(known) => *known,
+                None => self.history.subject(key)?.unwrap_or_default(),
+            };
+            unknown.insert(Subject { version, last, positions: Vec::new() });
         }
-        let (version, last) = match looked.get(name) {
-            Some(known) => *known,
-            None => self.history.subject(name)?.unwrap_or_default(),
-        };
-        let subject = entry(&mut self.index.subjects, name);
-        (subject.version, subject.last) = (version, last);
         Ok(())
     }
 
-    /// Takes a new event in, whose id and subject the index already knows.
-    fn take(&mut self, envelope: Envelope) {
-        let position = self.next();
-        let subject = envelope.subject.as_deref();
-        let known = subject.and_then(|name| self.index.subjects.get(name));
-        let version = if subject.is_some() { known.map_or(0, |subject| subject.version) + 1 } else { 0 };
-        self.index.insert(position, version, &envelope.event_type, subject, &envelope.tags);
-        self.fresh.push(Fresh { envelope, version });
+    /// Takes a batch's new events in, whose ids and subjects the index already
+    /// knows.
+    fn take(&mut self, batch: Prepared, new: Vec<usize>) {
+        let first = self.next;
+        let insert = |(place, position): (&usize, _)| self.index.insert(position, &batch.keys[*place]);
+        let versions = new.iter().zip(first..).map(insert).collect();
+        let types = new.iter().map(|place| batch.block.heads[*place].event_type).zip(first..);
+        self.index.insert_types(&batch.block.names, types);
+        self.next += new.len() as u64;
+        self.admitted.push(Admitted { batch, first, new, versions });
     }
 
-    /// Whether the event at a position is the same as this one.
-    fn holds(&self, position: Position, envelope: &Envelope) -> Result<bool, LogError> {
+    /// Looks at an event that the log has or that has been let in.
+    fn recorded<T>(&self, position: Position, look: impl FnOnce(&Block, &Head) -> T) -> Result<T, LogError> {
         if position > self.head {
-            return Ok(same_envelope(&self.fresh[(position - self.head - 1) as usize].envelope, envelope));
+            let batch = self.admitted.partition_point(|admitted| admitted.first <= position) - 1;
+            let Admitted { batch, first, new, .. } = &self.admitted[batch];
+            return Ok(look(&batch.block, &batch.block.heads[new[(position - first) as usize]]));
         }
         let block = self.history.block(position)?;
-        Ok(same(&block, head_at(&block, position)?, envelope))
+        let head = head_at(&block, position)?;
+        Ok(look(&block, head))
     }
 
     fn in_the_way(&self, position: Position) -> Result<InTheWay, LogError> {
-        if position > self.head {
-            return Ok(in_the_way(position, &self.fresh[(position - self.head - 1) as usize].envelope));
-        }
-        let block = self.history.block(position)?;
-        Ok(in_the_way(position, &block.event(head_at(&block, position)?).envelope))
+        self.recorded(position, |block, head| in_the_way(position, block, head))
     }
 }
 
@@ -236,17 +227,23 @@ fn head_at(block: &Block, position: Position) -> Result<&Head, LogError> {
     })
 }
 
-fn in_the_way(position: Position, envelope: &Envelope) -> InTheWay {
-    InTheWay {
-        position,
-        id: envelope.id.clone(),
-        event_type: envelope.event_type.clone(),
-        subject: envelope.subject.clone(),
-    }
+fn in_the_way(position: Position, block: &Block, head: &Head) -> InTheWay {
+    let Envelope { id, event_type, subject, .. } = block.event(head).envelope;
+    InTheWay { position, id, event_type, subject }
 }
 
-fn reused(envelope: &Envelope, in_the_way: InTheWay) -> AppendError {
-    AppendError::IdReused { source_uri: envelope.source.clone(), in_the_way }
+/// Refuses an event that says something else than the one that already has its
+/// source and id, which stands at `position`; 0: in the same batch.
+fn check_same(
+    (block, head): (&Block, &Head),
+    known: (&Block, &Head),
+    position: Position,
+) -> Result<(), AppendError> {
+    if same((block, head), known) {
+        return Ok(());
+    }
+    let source_uri = block.name(head.source).to_owned();
+    Err(AppendError::IdReused { source_uri, in_the_way: in_the_way(position, known.0, known.1) })
 }
 
 /// Whether two events with the same source and id say the same. Not whether
@@ -267,22 +264,16 @@ fn same_envelope(one: &Envelope, other: &Envelope) -> bool {
             .all(|(one, other)| one.0 == other.0 && same_value(one.1, other.1))
 }
 
-/// The same for an event in a block, without decoding what is equal at first
-/// sight.
-fn same(block: &Block, head: &Head, envelope: &Envelope) -> bool {
-    let time = (head.flags & Head::NO_TIME == 0).then_some(head.time);
-    let mut encoded = Vec::new();
-    let quick = head.tags.length == 0
-        && envelope.tags.is_empty()
-        && (envelope.extensions.is_empty()
-            || rmp_serde::encode::write(&mut encoded, &envelope.extensions).is_ok())
-        && block.slice(head.extensions) == encoded
-        && block.name(head.event_type) == envelope.event_type
-        && block.slice(head.subject) == envelope.subject.as_deref().unwrap_or_default().as_bytes()
-        && time == envelope.time.map(|time| time.as_micros())
-        && block.name(head.content_type) == envelope.content_type
-        && block.slice(head.data) == &envelope.data[..];
-    quick || same_envelope(&block.event(head).envelope, envelope)
+/// The same for events in blocks, without decoding what is equal at first sight.
+fn same((one, a): (&Block, &Head), (other, b): (&Block, &Head)) -> bool {
+    let time = |head: &Head| (head.flags & Head::NO_TIME == 0).then_some(head.time);
+    let quick = time(a) == time(b)
+        && one.name(a.event_type) == other.name(b.event_type)
+        && one.name(a.content_type) == other.name(b.content_type)
+        && [(a.subject, b.subject), (a.data, b.data), (a.extensions, b.extensions), (a.tags, b.tags)]
+            .into_iter()
+            .all(|(a, b)| one.slice(a) == other.slice(b));
+    quick || same_envelope(&one.event(a).envelope, &other.event(b).envelope)
 }
 
 fn same_data(content_type: &str, one: &[u8], other: &[u8]) -> bool {
@@ -310,7 +301,9 @@ mod tests {
     use std::{cell::Cell, sync::Arc};
 
     use super::*;
-    use crate::log::{Condition, tests::event};
+    use crate::log::{Append, LogSettings, tests::event};
+
+    const KEYS: Keys = Keys::new(1);
 
     /// A log that is empty, and counts how often it is asked for a subject.
     #[derive(Default)]
@@ -319,11 +312,11 @@ mod tests {
     }
 
     impl History for Nothing {
-        fn position(&self, _: &[u8]) -> Result<Option<Position>, LogError> {
+        fn position(&self, _: Key) -> Result<Option<Position>, LogError> {
             Ok(None)
         }
 
-        fn subject(&self, _: &str) -> Result<Option<(u64, Position)>, LogError> {
+        fn subject(&self, _: Key) -> Result<Option<(u64, Position)>, LogError> {
             self.asked.set(self.asked.get() + 1);
             Ok(None)
         }
@@ -337,17 +330,18 @@ mod tests {
         }
     }
 
-    fn conditional(id: usize, subject: &str, expected: &[(&str, u64)]) -> Append {
+    fn conditional(id: usize, subject: &str, expected: &[(&str, u64)]) -> Prepared {
         let expected_versions =
             expected.iter().map(|(name, version)| ((*name).to_owned(), *version)).collect();
         let condition = Condition { expected_versions, ..Condition::default() };
-        Append { events: vec![event(id, "t", subject)], condition }
+        let batch = Append { events: vec![event(id, "t", subject)], condition };
+        Prepared::new(&batch, &LogSettings::default(), KEYS).unwrap()
     }
 
     #[test]
     fn what_a_condition_names_is_not_kept() {
         let (history, mut index) = (Nothing::default(), Index::default());
-        let mut admission = Admission::new(&history, &mut index, 0);
+        let mut admission = Admission::new(&history, &mut index, KEYS, 0);
         for number in 0..100 {
             let refused = admission.admit(conditional(number, "s", &[(&format!("other-{number}"), 5)]));
             assert!(matches!(refused, Err(AppendError::WrongVersion { .. })));
@@ -356,13 +350,13 @@ mod tests {
         assert!(admission.index.ids.is_empty());
         admission.admit(conditional(1, "s", &[("s", 0), ("other", 0)])).unwrap();
         admission.admit(conditional(2, "s", &[("s", 1)])).unwrap();
-        assert_eq!(admission.index.subjects.keys().map(|name| &**name).collect::<Vec<_>>(), ["s"]);
+        assert_eq!(admission.index.subjects.keys().collect::<Vec<_>>(), [&KEYS.subject(b"s")]);
     }
 
     #[test]
     fn a_subject_is_looked_up_once() {
         let (history, mut index) = (Nothing::default(), Index::default());
-        let mut admission = Admission::new(&history, &mut index, 0);
+        let mut admission = Admission::new(&history, &mut index, KEYS, 0);
         admission.admit(conditional(1, "s", &[("s", 0)])).unwrap();
         admission.admit(conditional(2, "s", &[("s", 1)])).unwrap();
         assert_eq!(history.asked.get(), 1);

@@ -5,20 +5,15 @@ use std::collections::HashMap as StdHashMap;
 
 use foldhash::fast::RandomState;
 
-use super::matcher::Query;
-use crate::event::{Block, Head, Position};
+use super::{
+    keys::{KeyMap, Keys},
+    matcher::Query,
+    prepared::{EventKeys, of_block},
+};
+use crate::event::{Block, Position};
 
 /// Seeded at random, like the standard one, and several times as fast.
-pub(super) type HashMap<K, V> = StdHashMap<K, V, RandomState>;
-
-/// A source and an id as one key: the source's length, the source, the id.
-/// Ids of one source lie side by side, in their own order.
-pub(super) fn id_key(source: &str, id: &str, key: &mut Vec<u8>) {
-    key.clear();
-    key.extend_from_slice(&(source.len() as u32).to_be_bytes());
-    key.extend_from_slice(source.as_bytes());
-    key.extend_from_slice(id.as_bytes());
-}
+type HashMap<K, V> = StdHashMap<K, V, RandomState>;
 
 /// What is known of a subject.
 #[derive(Clone, Debug, Default)]
@@ -34,9 +29,9 @@ pub(super) struct Subject {
 /// Positions by id, subject, tag and type.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    pub(super) ids: HashMap<Box<[u8]>, Position>,
-    pub(super) subjects: HashMap<Box<str>, Subject>,
-    tags: HashMap<Box<str>, Vec<Position>>,
+    pub(super) ids: KeyMap<Position>,
+    pub(super) subjects: KeyMap<Subject>,
+    tags: KeyMap<Vec<Position>>,
     types: HashMap<Box<str>, Vec<Position>>,
 }
 
@@ -45,39 +40,46 @@ pub(super) struct Index {
 const REMEMBERED_SUBJECTS: usize = 1 << 16;
 
 impl Index {
-    /// Enters an event, all but its id.
-    pub(super) fn insert(
-        &mut self,
-        position: Position,
-        version: u64,
-        event_type: &str,
-        subject: Option<&str>,
-        tags: &[String],
-    ) {
-        if let Some(name) = subject {
-            let subject = entry(&mut self.subjects, name);
-            subject.version = version;
-            subject.last = position;
-            subject.positions.push(position);
-        }
-        for tag in tags {
-            let positions = entry(&mut self.tags, tag);
+    /// Enters an event, all but its id and type; answers its version.
+    pub(super) fn insert(&mut self, position: Position, keys: &EventKeys) -> u64 {
+        for tag in &keys.tags {
+            let positions = self.tags.entry(*tag).or_default();
             // An event may repeat a tag.
             if positions.last() != Some(&position) {
                 positions.push(position);
             }
         }
-        entry(&mut self.types, event_type).push(position);
+        let Some(key) = keys.subject else { return 0 };
+        let subject = self.subjects.entry(key).or_default();
+        subject.version += 1;
+        subject.last = position;
+        subject.positions.push(position);
+        subject.version
     }
 
-    /// Enters an event of a block, with its id.
-    pub(super) fn insert_head(&mut self, block: &Block, head: &Head) {
-        let text = |span| std::str::from_utf8(block.slice(span)).unwrap_or_default();
-        let mut key = Vec::new();
-        id_key(block.name(head.source), text(head.id), &mut key);
-        self.ids.insert(key.into(), head.position);
-        let subject = Some(text(head.subject)).filter(|subject| !subject.is_empty());
-        self.insert(head.position, head.version, block.name(head.event_type), subject, &block.tags(head));
+    /// Enters a recorded block.
+    pub(super) fn insert_block(&mut self, block: &Block, keys: Keys) {
+        for (head, keys) in block.heads.iter().zip(of_block(keys, block)) {
+            self.ids.insert(keys.id, head.position);
+            self.insert(head.position, &keys);
+            if let Some(subject) = keys.subject.and_then(|key| self.subjects.get_mut(&key)) {
+                subject.version = head.version;
+            }
+        }
+        self.insert_types(&block.names, block.heads.iter().map(|head| (head.event_type, head.position)));
+    }
+
+    /// Enters some events of a block by their types: places of names in the
+    /// block, and positions.
+    pub(super) fn insert_types(&mut self, names: &[String], events: impl Iterator<Item = (u32, Position)>) {
+        let mut by_name = vec![Vec::new(); names.len()];
+        events.for_each(|(name, position)| by_name[name as usize].push(position));
+        for (name, positions) in names.iter().zip(by_name).filter(|(_, positions)| !positions.is_empty()) {
+            match self.types.get_mut(&**name) {
+                Some(known) => known.extend(positions),
+                None => drop(self.types.insert(name.as_str().into(), positions)),
+            }
+        }
     }
 
     /// Drops all events up to a position.
@@ -101,8 +103,8 @@ impl Index {
 
     /// The positions between `from` and `to`, both included, of the events that
     /// match, ascending. The query names a subject, a tag or a type.
-    pub(super) fn select(&self, query: Query<'_>, from: Position, to: Position) -> Vec<Position> {
-        let (mut lists, types) = self.lists(query);
+    pub(super) fn select(&self, keys: Keys, query: Query<'_>, from: Position, to: Position) -> Vec<Position> {
+        let (mut lists, types) = self.lists(keys, query);
         if lists.is_empty() {
             let mut found: Vec<_> = types.iter().flat_map(|list| within(list, from, to)).copied().collect();
             found.sort_unstable();
@@ -116,8 +118,8 @@ impl Index {
 
     /// The last event after a position that matches. The query names a
     /// subject, a tag or a type.
-    pub(super) fn latest(&self, query: Query<'_>, after: Position) -> Option<Position> {
-        let (mut lists, types) = self.lists(query);
+    pub(super) fn latest(&self, keys: Keys, query: Query<'_>, after: Position) -> Option<Position> {
+        let (mut lists, types) = self.lists(keys, query);
         if lists.is_empty() {
             return types.iter().filter_map(|list| list.last()).filter(|last| **last > after).max().copied();
         }
@@ -127,13 +129,17 @@ impl Index {
 
     /// The positions of the subject and of each tag, the fewest first; and
     /// those of each type.
-    fn lists(&self, query: Query<'_>) -> (Vec<&[Position]>, Vec<&[Position]>) {
+    fn lists(&self, keys: Keys, query: Query<'_>) -> (Vec<&[Position]>, Vec<&[Position]>) {
         let mut lists: Vec<&[Position]> = Vec::new();
         if let Some(subject) = query.subject {
-            lists.push(self.subjects.get(subject).map_or(&[], |subject| &subject.positions));
+            lists.push(
+                self.subjects
+                    .get(&keys.subject(subject.as_bytes()))
+                    .map_or(&[], |subject| &subject.positions),
+            );
         }
         for tag in query.tags {
-            lists.push(self.tags.get(&**tag).map_or(&[], |positions| positions));
+            lists.push(self.tags.get(&keys.tag(tag)).map_or(&[], |positions| positions));
         }
         lists.sort_by_key(|list| list.len());
         let types =
@@ -152,13 +158,4 @@ fn within(positions: &[Position], from: Position, to: Position) -> &[Position] {
     let start = positions.partition_point(|position| *position < from);
     let end = positions.partition_point(|position| *position <= to);
     &positions[start..end.max(start)]
-}
-
-/// The entry of a name, made if it is not there; looks twice rather than
-/// allocating a key each time.
-pub(super) fn entry<'a, V: Default>(map: &'a mut HashMap<Box<str>, V>, name: &str) -> &'a mut V {
-    if !map.contains_key(name) {
-        map.insert(name.into(), V::default());
-    }
-    map.get_mut(name).expect("it has just been inserted")
 }

@@ -10,7 +10,9 @@ use super::{
     Append, AppendError, Appended, EventLog, LogError, LogSettings, Rare, Selection,
     admission::{Admission, History},
     index::Index,
+    keys::{Key, Keys},
     matcher::{Query, between},
+    prepared::{Prepared, recorded_head},
 };
 use crate::{
     clock,
@@ -20,6 +22,7 @@ use crate::{
 /// A log in memory.
 pub struct MemoryLog {
     settings: LogSettings,
+    keys: Keys,
     inner: RwLock<Inner>,
     head: watch::Sender<Position>,
 }
@@ -38,24 +41,28 @@ struct Blocks(Vec<Arc<Block>>);
 impl MemoryLog {
     /// An empty log.
     pub fn new(settings: LogSettings) -> Self {
-        Self { settings: settings.sane(), inner: RwLock::default(), head: watch::Sender::new(0) }
+        Self {
+            settings: settings.sane(),
+            keys: Keys::new(Keys::seed()),
+            inner: RwLock::default(),
+            head: watch::Sender::new(0),
+        }
     }
 
     fn append_now(&self, batch: Append) -> Result<Appended, AppendError> {
-        self.settings.check(&batch)?;
+        let batch = Prepared::new(&batch, &self.settings, self.keys)?;
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let inner = &mut *inner;
         let head = inner.blocks.head();
-        let mut admission = Admission::new(&inner.blocks, &mut inner.index, head);
+        let mut admission = Admission::new(&inner.blocks, &mut inner.index, self.keys, head);
         let appended = admission.admit(batch)?;
-        let fresh = admission.fresh;
-        if fresh.is_empty() {
-            return Ok(appended);
-        }
+        let Some(admitted) = admission.admitted.pop() else { return Ok(appended) };
         inner.recorded = inner.recorded.max(clock::now());
         let mut builder = inner.blocks.open(&self.settings);
-        for (position, fresh) in (head + 1..).zip(&fresh) {
-            builder.push(position, inner.recorded, fresh.version, &fresh.envelope);
+        let block = &admitted.batch.block;
+        for ((place, position), version) in admitted.new.iter().zip(head + 1..).zip(&admitted.versions) {
+            let head = recorded_head(&block.heads[*place], position, inner.recorded, *version);
+            builder.copy(block, &head);
             if builder.len() >= self.settings.block_events || builder.bytes_len() >= self.settings.block_bytes
             {
                 inner.blocks.0.push(Arc::new(std::mem::take(&mut builder).build()));
@@ -114,7 +121,7 @@ impl EventLog for MemoryLog {
         };
         let found: Box<dyn DoubleEndedIterator<Item = Position>> = match query.is_any() {
             true => Box::new(from..to + 1),
-            false => Box::new(inner.index.select(query, from, to).into_iter()),
+            false => Box::new(inner.index.select(self.keys, query, from, to).into_iter()),
         };
         let ordered: Box<dyn Iterator<Item = Position>> = match selection.reverse {
             true => Box::new(found.rev()),
@@ -152,11 +159,11 @@ impl Blocks {
 
 /// Nothing lies before the index.
 impl History for Blocks {
-    fn position(&self, _: &[u8]) -> Result<Option<Position>, LogError> {
+    fn position(&self, _: Key) -> Result<Option<Position>, LogError> {
         Ok(None)
     }
 
-    fn subject(&self, _: &str) -> Result<Option<(u64, Position)>, LogError> {
+    fn subject(&self, _: Key) -> Result<Option<(u64, Position)>, LogError> {
         Ok(None)
     }
 

@@ -6,6 +6,8 @@
 //! - [`LogSettings`] (`settings.rs`): limits and sizes.
 //! - `admission.rs`: who may append: idempotency, conditions, versions. The
 //!   same for every log.
+//! - `prepared.rs`: a batch as whoever appends it lays it out.
+//! - `keys.rs`: ids, subjects and tags as numbers, for the indexes.
 //! - `index.rs`: positions by id, subject, tag and type, in memory.
 //! - `matcher.rs`: which events of a block a selection names.
 //! - `block.rs`: a block as bytes on disk, and back, distrustfully.
@@ -16,8 +18,10 @@ mod admission;
 mod block;
 pub mod embedded;
 mod index;
+mod keys;
 mod matcher;
 pub mod memory;
+mod prepared;
 mod settings;
 #[cfg(test)]
 mod tests;

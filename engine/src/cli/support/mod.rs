@@ -4,7 +4,8 @@
 //! - `table.rs`: aligned tables; `json_table.rs`: JSON as such a table.
 //! - `output.rs`: standard output, which may close at any time.
 //! - `progress.rs`: the progress bar.
-//! - `ndjson.rs`: lines of events from files and standard input.
+//! - `ndjson.rs`: lines of events from files and standard input; `ahead.rs`:
+//!   unpacking them on a thread of its own.
 //! - `presence.rs`: how a server and the other commands on a data folder find
 //!   each other.
 //! - `client.rs`: HTTP to a running server, and its problems as our errors.
@@ -13,6 +14,7 @@
 //!   to it, in as many parts as it takes.
 //! - `values.rs`: numbers and sizes on the command line.
 
+pub mod ahead;
 pub mod append;
 pub mod client;
 pub mod folders;

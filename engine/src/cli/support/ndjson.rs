@@ -1,7 +1,7 @@
 //! Lines of events from files and standard input, plain or gzip.
 //!
-//! A thread of its own reads, unpacks and parses, so that the log writes at
-//! the same time.
+//! A thread of its own reads and parses, so that the log writes at the same
+//! time; another one unpacks.
 
 use std::{
     fmt,
@@ -18,7 +18,7 @@ use std::{
 use flate2::bufread::MultiGzDecoder;
 use tokio::sync::mpsc;
 
-use super::text;
+use super::{ahead::Ahead, text};
 use crate::{
     cli::exit::{Exit, Failure},
     event::{Envelope, cloudevents},
@@ -266,13 +266,13 @@ impl Reader {
 
     /// Opens an input, and unpacks it if it begins as gzip does.
     fn open(&self, input: &Input) -> io::Result<Box<dyn BufRead>> {
-        let stream: Box<dyn Read> = match input {
+        let stream: Box<dyn Read + Send> = match input {
             Input::Stdin => Box::new(io::stdin()),
             Input::File(path) => Box::new(File::open(path)?),
         };
         let mut stream = BufReader::with_capacity(BUFFER, Counted { stream, done: Arc::clone(&self.done) });
         match stream.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
-            true => Ok(Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(stream)))),
+            true => Ok(Box::new(Ahead::of(MultiGzDecoder::new(stream))?)),
             false => Ok(Box::new(stream)),
         }
     }

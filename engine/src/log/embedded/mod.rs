@@ -6,6 +6,8 @@
 //!   tail, the head.
 //! - `sealed.rs`: reading the sealed part through its index.
 //! - `seal.rs`: the index entries of full blocks.
+//! - `runs.rs`: the index of ids, subjects and tags; `merge.rs`: how it is kept
+//!   small; `filter.rs`: which keys are not in a part of it.
 //! - `rare.rs`: events of rare types, kept once more apart.
 //! - `tables.rs`: the tables of the file and their keys.
 //! - `cache.rs`: recently used blocks.
@@ -15,13 +17,16 @@
 //! when the log is opened. As soon as small blocks and what comes in make up a
 //! full block, the writer puts that in their place. As soon as there are some
 //! full blocks, it *seals* them: their events go into the index on disk, many at
-//! a time since that makes a B-tree cheap. Both happen in the transaction of the
+//! a time since that makes an index cheap. Both happen in the transaction of the
 //! append that they are due with. Sealed blocks never change.
 //!
 //! Not here: who may append (`admission`), what a block looks like (`block`).
 
 mod cache;
+mod filter;
+mod merge;
 mod rare;
+mod runs;
 mod seal;
 mod sealed;
 mod store;
@@ -37,7 +42,9 @@ use self::{
     store::Store,
     writer::{Request, Writer},
 };
-use super::{Append, AppendError, Appended, EventLog, LogError, LogSettings, Rare, Selection};
+use super::{
+    Append, AppendError, Appended, EventLog, LogError, LogSettings, Rare, Selection, prepared::Prepared,
+};
 use crate::event::{Block, Event, Position};
 
 /// The file's name in its folder.
@@ -96,7 +103,7 @@ impl EmbeddedLog {
     }
 
     async fn append_and_wait(&self, batch: Append) -> Result<Appended, AppendError> {
-        self.settings.check(&batch)?;
+        let batch = Prepared::new(&batch, &self.settings, self.store.keys)?;
         let requests = self.requests.as_ref().ok_or(LogError::Closed)?;
         let (reply, answer) = oneshot::channel();
         let sent = requests.send(Request { batch, reply }).await;

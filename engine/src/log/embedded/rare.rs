@@ -11,7 +11,7 @@ use redb::{ReadOnlyTable, Table};
 
 use super::{
     super::{LogError, Rare, block},
-    tables::{Doing, Term, block_of, index_key},
+    tables::{Doing, block_of, type_key, type_prefix},
 };
 use crate::event::{Block, BlockBuilder, Head, Position};
 
@@ -51,8 +51,8 @@ pub(super) fn seal(
         block::encode(&builder.build(), &mut encoded);
         let Some(rest) = room.checked_sub(encoded.len()) else { break };
         room = rest;
-        let term = Term::Type(block.name(heads[0].event_type));
-        copies.insert(&index_key(&term.prefix(), block.first())[..], &encoded[..])?;
+        let prefix = type_prefix(block.name(heads[0].event_type));
+        copies.insert(&type_key(&prefix, block.first())[..], &encoded[..])?;
     }
     Ok(())
 }
@@ -63,7 +63,7 @@ pub(super) fn seal(
 /// `lowest` is where the block of the first position begins, `limit` how many
 /// events are enough.
 pub(super) fn read(
-    index: &ReadOnlyTable<&'static [u8], &'static [u8]>,
+    blocks_of: &ReadOnlyTable<&'static [u8], ()>,
     copies: &Copies,
     types: &[String],
     lowest: Position,
@@ -76,9 +76,9 @@ pub(super) fn read(
     let (from, to) = (*within.start(), *within.end());
     let mut places = Vec::new();
     for name in types {
-        let prefix = Term::Type(name).prefix();
-        let (low, high) = (index_key(&prefix, lowest), index_key(&prefix, to));
-        let mut blocks = index.range::<&[u8]>(&low[..]..=&high[..]).doing(ACTION)?;
+        let prefix = type_prefix(name);
+        let (low, high) = (type_key(&prefix, lowest), type_key(&prefix, to));
+        let mut blocks = blocks_of.range::<&[u8]>(&low[..]..=&high[..]).doing(ACTION)?;
         let mut next = move || -> Result<Option<Position>, LogError> {
             Ok(blocks.next().transpose().doing(ACTION)?.map(|(key, _)| block_of(key.value())))
         };
@@ -94,7 +94,7 @@ pub(super) fn read(
         }
         let mut here = Vec::new();
         for (prefix, at, next) in places.iter_mut().filter(|(_, at, _)| *at == Some(first)) {
-            match copies.get(&index_key(prefix, first)[..]).doing(ACTION)? {
+            match copies.get(&type_key(prefix, first)[..]).doing(ACTION)? {
                 Some(copy) => here.push(decode(copy.value(), first)?),
                 None => {
                     complete_to = first - 1;

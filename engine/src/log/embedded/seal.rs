@@ -6,87 +6,55 @@ use std::sync::Arc;
 use redb::WriteTransaction;
 
 use super::{
-    super::{LogError, index::id_key},
+    super::{LogError, keys::Keys, prepared::of_block},
+    merge::Merges,
     rare,
-    tables::{Doing, IDS, INDEX, META, RARE, SEALED, Term, index_key},
+    runs::{Entry, Filters},
+    tables::{Doing, META, RARE, SEALED, TYPES, type_key, type_prefix},
 };
-use crate::event::{Block, Position, Span};
+use crate::event::Block;
 
 const ACTION: &str = "seal full blocks";
 
 /// Enters the events of blocks, which follow one another, into the index.
-pub(super) fn seal(transaction: &WriteTransaction, blocks: &[&Arc<Block>]) -> Result<(), LogError> {
-    let mut ids = transaction.open_table(IDS).doing(ACTION)?;
-    for (key, position) in id_entries(blocks) {
-        ids.insert(&key[..], position).doing(ACTION)?;
-    }
-    let mut index = transaction.open_table(INDEX).doing(ACTION)?;
-    let mut entries = Vec::new();
+pub(super) fn seal(
+    transaction: &WriteTransaction,
+    blocks: &[&Arc<Block>],
+    keys: Keys,
+    merges: &mut Merges,
+    filters: &Filters,
+) -> Result<(), LogError> {
+    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return Ok(()) };
+    let entries = sorted_entries(blocks, keys);
+    merges.seal(transaction, filters, (first.first(), last.last()), &entries).doing(ACTION)?;
+    let mut types = transaction.open_table(TYPES).doing(ACTION)?;
     for block in blocks {
-        index_entries(block, &mut entries);
-    }
-    entries.sort_unstable();
-    for (key, value) in &entries {
-        index.insert(&key[..], &value[..]).doing(ACTION)?;
+        let mut is_there = vec![false; block.names.len()];
+        block.heads.iter().for_each(|head| is_there[head.event_type as usize] = true);
+        for (name, _) in block.names.iter().zip(is_there).filter(|(_, is_there)| *is_there) {
+            types.insert(&type_key(&type_prefix(name), block.first())[..], ()).doing(ACTION)?;
+        }
     }
     let mut copies = transaction.open_table(RARE).doing(ACTION)?;
     for block in blocks {
         rare::seal(&mut copies, block).doing(ACTION)?;
     }
     let mut meta = transaction.open_table(META).doing(ACTION)?;
-    if let Some(last) = blocks.last() {
-        meta.insert(SEALED, last.last()).doing(ACTION)?;
-    }
+    meta.insert(SEALED, last.last()).doing(ACTION)?;
     Ok(())
 }
 
-fn id_entries(blocks: &[&Arc<Block>]) -> Vec<(Vec<u8>, Position)> {
-    let mut entries = Vec::with_capacity(blocks.iter().map(|block| block.len()).sum());
+/// The entries of ids, subjects and tags.
+fn sorted_entries(blocks: &[&Arc<Block>], keys: Keys) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(2 * blocks.iter().map(|block| block.len()).sum::<usize>());
     for block in blocks {
-        for head in block.heads.iter() {
-            let mut key = Vec::new();
-            id_key(block.name(head.source), text(block, head.id), &mut key);
-            entries.push((key, head.position));
+        for (head, keys) in block.heads.iter().zip(of_block(keys, block)) {
+            let entry = |key| Entry { key, position: head.position, version: head.version };
+            entries.extend([keys.id].into_iter().chain(keys.subject).chain(keys.tags).map(entry));
         }
     }
     entries.sort_unstable();
+    // An event may repeat a tag.
+    entries.dedup();
     entries
-}
-
-fn index_entries(block: &Block, entries: &mut Vec<(Vec<u8>, Vec<u8>)>) {
-    let mut subjects = Vec::new();
-    let mut tags = Vec::new();
-    let mut last_of_type = vec![None; block.names.len()];
-    for (place, head) in block.heads.iter().enumerate() {
-        // A full block has fewer than 65,536 events (see `LogSettings::sane`).
-        let place = place as u16;
-        if head.subject.length > 0 {
-            subjects.push((text(block, head.subject), place));
-        }
-        tags.extend(block.tags(head).into_iter().map(|tag| (tag, place)));
-        last_of_type[head.event_type as usize] = Some(place);
-    }
-    let first = block.first();
-    subjects.sort_unstable();
-    for events in subjects.chunk_by(|one, other| one.0 == other.0) {
-        let (name, last) = events[events.len() - 1];
-        let mut value = block.heads[usize::from(last)].version.to_le_bytes().to_vec();
-        value.extend(events.iter().flat_map(|(_, place)| place.to_le_bytes()));
-        entries.push((index_key(&Term::Subject(name).prefix(), first), value));
-    }
-    tags.sort_unstable();
-    tags.dedup();
-    for events in tags.chunk_by(|one, other| one.0 == other.0) {
-        let value = events.iter().flat_map(|(_, place)| place.to_le_bytes()).collect();
-        entries.push((index_key(&Term::Tag(&events[0].0).prefix(), first), value));
-    }
-    for (name, last) in block.names.iter().zip(last_of_type) {
-        if let Some(place) = last {
-            entries.push((index_key(&Term::Type(name).prefix(), first), place.to_le_bytes().to_vec()));
-        }
-    }
-}
-
-fn text(block: &Block, span: Span) -> &str {
-    std::str::from_utf8(block.slice(span)).unwrap_or_default()
 }

@@ -1,19 +1,20 @@
 //! Reading the sealed part of the log through its index.
 
-use std::{cmp, sync::Arc};
+use std::{cell::OnceCell, cmp, ops::RangeInclusive, sync::Arc};
 
-use redb::{Database, ReadOnlyTable, ReadableDatabase};
+use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase};
 
 use super::{
     super::{
         LogError, Rare,
+        keys::{Key, Keys},
         matcher::{Query, between},
     },
     cache::BlockCache,
     rare,
+    runs::{Filters, Runs},
     tables::{
-        BLOCKS, Doing, IDS, INDEX, RARE, Term, block_after, block_before, block_of, index_key, places,
-        read_block, version,
+        BLOCKS, Doing, RARE, TYPES, block_after, block_before, block_of, read_block, type_key, type_prefix,
     },
 };
 use crate::event::{Block, Head, Position};
@@ -23,27 +24,28 @@ const ACTION: &str = "read its file";
 /// The sealed part as it was at one moment. Sealing goes on meanwhile, but what
 /// was sealed then stays as it is, and nothing later is looked at.
 pub(super) struct Sealed<'a> {
+    transaction: ReadTransaction,
     blocks: ReadOnlyTable<(Position, u32), &'static [u8]>,
-    ids: ReadOnlyTable<&'static [u8], Position>,
-    index: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    rare: rare::Copies,
     cache: &'a BlockCache,
+    filters: &'a Filters,
+    /// Opened by whoever asks for an id, a subject or a tag.
+    runs: OnceCell<Runs>,
+    keys: Keys,
     /// The last sealed position.
     to: Position,
 }
 
 impl<'a> Sealed<'a> {
     /// `to`: up to where the log was sealed at some moment before this call.
-    pub(super) fn open(database: &Database, cache: &'a BlockCache, to: Position) -> Result<Self, LogError> {
+    pub(super) fn open(
+        database: &Database,
+        (cache, filters): (&'a BlockCache, &'a Filters),
+        keys: Keys,
+        to: Position,
+    ) -> Result<Self, LogError> {
         let transaction = database.begin_read().doing(ACTION)?;
-        Ok(Self {
-            blocks: transaction.open_table(BLOCKS).doing(ACTION)?,
-            ids: transaction.open_table(IDS).doing(ACTION)?,
-            index: transaction.open_table(INDEX).doing(ACTION)?,
-            rare: transaction.open_table(RARE).doing(ACTION)?,
-            cache,
-            to,
-        })
+        let blocks = transaction.open_table(BLOCKS).doing(ACTION)?;
+        Ok(Self { transaction, blocks, cache, filters, runs: OnceCell::new(), keys, to })
     }
 
     /// The block that contains a position, which is sealed.
@@ -69,20 +71,29 @@ impl<'a> Sealed<'a> {
         types: &[String],
         limit: usize,
     ) -> Result<Option<Rare>, LogError> {
-        rare::read(&self.index, &self.rare, types, self.first_of(from)?, from..=self.to, limit)
+        let blocks_of = self.transaction.open_table(TYPES).doing(ACTION)?;
+        let copies = self.transaction.open_table(RARE).doing(ACTION)?;
+        rare::read(&blocks_of, &copies, types, self.range_of(from)?.0, from..=self.to, limit)
     }
 
-    /// Where the event with this id (see `id_key`) stands.
-    pub(super) fn position(&self, id_key: &[u8]) -> Result<Option<Position>, LogError> {
-        Ok(self.ids.get(id_key).doing(ACTION)?.map(|position| position.value()))
+    /// Where the event with this id stands.
+    pub(super) fn position(&self, id: Key) -> Result<Option<Position>, LogError> {
+        Ok(self.runs()?.first(id, 1..=self.to)?.map(|entry| entry.position))
     }
 
     /// A subject's version and its last event.
-    pub(super) fn subject(&self, name: &str) -> Result<Option<(u64, Position)>, LogError> {
-        let term = Term::Subject(name);
-        let Some((first, value)) = self.entry(&term.prefix(), self.to, true)? else { return Ok(None) };
-        let last = places(term, &value).last().copied().unwrap_or_default();
-        Ok(Some((version(&value), first + Position::from(last))))
+    pub(super) fn subject(&self, subject: Key) -> Result<Option<(u64, Position)>, LogError> {
+        Ok(self.runs()?.last(subject, 1..=self.to)?.map(|entry| (entry.version, entry.position)))
+    }
+
+    fn runs(&self) -> Result<&Runs, LogError> {
+        match self.runs.get() {
+            Some(runs) => Ok(runs),
+            None => {
+                let runs = Runs::open(&self.transaction, self.filters)?;
+                Ok(self.runs.get_or_init(|| runs))
+            }
+        }
     }
 
     /// The last event after a position that matches.
@@ -109,9 +120,9 @@ impl<'a> Sealed<'a> {
         if from > to {
             return Ok(true);
         }
-        let terms = Terms::of(query);
-        let lowest = self.first_of(from)?;
-        let mut bound = if reverse { self.first_of(to)? } else { lowest };
+        let terms = self.terms(query);
+        let lowest = self.range_of(from)?.0;
+        let mut bound = if reverse { self.range_of(to)?.0 } else { lowest };
         while let Some(first) = self.candidate(&terms, bound, reverse)? {
             if first < lowest || first > to {
                 break;
@@ -119,7 +130,11 @@ impl<'a> Sealed<'a> {
             if !self.scan_block(query, &terms, first, from..=to, reverse, visit)? {
                 return Ok(false);
             }
-            bound = if reverse { first - 1 } else { first + 1 };
+            bound = match (reverse, first) {
+                (true, 1) => break,
+                (true, first) => self.range_of(first - 1)?.0,
+                (false, first) => self.range_of(first)?.1 + 1,
+            };
         }
         Ok(true)
     }
@@ -128,59 +143,51 @@ impl<'a> Sealed<'a> {
     fn scan_block(
         &self,
         query: Query<'_>,
-        terms: &Terms<'_>,
+        terms: &Terms,
         first: Position,
-        range: std::ops::RangeInclusive<Position>,
+        range: RangeInclusive<Position>,
         reverse: bool,
         visit: &mut dyn FnMut(&Block, &Head) -> bool,
     ) -> Result<bool, LogError> {
-        let mut listed: Option<Vec<u16>> = None;
-        for (term, prefix) in &terms.listed {
-            let entry = self.index.get(&index_key(prefix, first)[..]).doing(ACTION)?;
-            let mut here = entry.map(|value| places(*term, value.value())).unwrap_or_default();
-            match listed.take() {
-                None => {
-                    here.retain(|place| range.contains(&(first + Position::from(*place))));
-                    listed = Some(here);
-                }
-                Some(mut both) => {
-                    both.retain(|place| here.binary_search(place).is_ok());
-                    listed = Some(both);
-                }
+        let mut listed: Option<Vec<Position>> = None;
+        let within = first.max(*range.start())..=self.range_of(first)?.1.min(*range.end());
+        for key in &terms.listed {
+            let here = self.runs()?.positions(*key, within.clone())?;
+            match &mut listed {
+                None => listed = Some(here),
+                Some(both) => both.retain(|position| here.binary_search(position).is_ok()),
             }
         }
-        if listed.as_ref().is_some_and(|places| places.is_empty()) {
+        if listed.as_ref().is_some_and(|positions| positions.is_empty()) {
             return Ok(true);
         }
         let block = self.block(first)?;
         let matcher = query.on(&block);
         let mut show = |head: &Head| !matcher.matches(head) || visit(&block, head);
-        let at = |place: u16| block.heads.get(usize::from(place));
+        let at = |position: Position| block.heads.get((position - first) as usize);
         let heads = &block.heads[between(&block, *range.start(), *range.end())];
         Ok(match (listed, reverse) {
-            (Some(places), false) => places.into_iter().filter_map(at).all(&mut show),
-            (Some(places), true) => places.into_iter().rev().filter_map(at).all(&mut show),
+            (Some(positions), false) => positions.into_iter().filter_map(at).all(&mut show),
+            (Some(positions), true) => positions.into_iter().rev().filter_map(at).all(&mut show),
             (None, false) => heads.iter().all(&mut show),
             (None, true) => heads.iter().rev().all(&mut show),
         })
     }
 
-    /// The first position of the block that contains a position.
-    fn first_of(&self, position: Position) -> Result<Position, LogError> {
+    /// The first and the last position of the block that contains a position.
+    fn range_of(&self, position: Position) -> Result<(Position, Position), LogError> {
         if let Some(block) = self.cache.containing(position) {
-            return Ok(block.first());
+            return Ok((block.first(), block.last()));
         }
-        Ok(block_before(&self.blocks, position).doing(ACTION)?.unwrap_or(1))
+        let first = block_before(&self.blocks, position).doing(ACTION)?.unwrap_or(1);
+        let next = block_after(&self.blocks, position + 1).doing(ACTION)?;
+        Ok((first, next.map_or(self.to, |next| (next - 1).min(self.to))))
     }
 
-    /// The next block, from `bound` on in the direction of reading, that has
-    /// all the terms. Each term skips to where the others have got.
-    fn candidate(
-        &self,
-        terms: &Terms<'_>,
-        bound: Position,
-        reverse: bool,
-    ) -> Result<Option<Position>, LogError> {
+    /// The next block, from the one that begins at `bound` on in the direction of
+    /// reading, that has all the terms. Each term skips to where the others have
+    /// got.
+    fn candidate(&self, terms: &Terms, bound: Position, reverse: bool) -> Result<Option<Position>, LogError> {
         if bound == 0 || bound > self.to {
             return Ok(None);
         }
@@ -193,15 +200,20 @@ impl<'a> Sealed<'a> {
         let mut at = bound;
         loop {
             let mut settled = true;
-            for (_, prefix) in &terms.listed {
-                let Some((first, _)) = self.entry(prefix, at, reverse)? else { return Ok(None) };
+            for key in &terms.listed {
+                let found = match reverse {
+                    true => self.runs()?.last(*key, 1..=self.range_of(at)?.1)?,
+                    false => self.runs()?.first(*key, at..=self.to)?,
+                };
+                let Some(entry) = found else { return Ok(None) };
+                let first = self.range_of(entry.position)?.0;
                 settled &= first == at;
                 at = first;
             }
             if !terms.types.is_empty() {
                 let mut nearest = None;
                 for prefix in &terms.types {
-                    if let Some((first, _)) = self.entry(prefix, at, reverse)? {
+                    if let Some(first) = self.block_with(prefix, at, reverse)? {
                         nearest = Some(nearest.map_or(first, |nearest| further(nearest, first)));
                     }
                 }
@@ -215,45 +227,47 @@ impl<'a> Sealed<'a> {
         }
     }
 
-    /// A term's entry for the first block from `bound` on that has it.
-    fn entry(
+    /// The first block from `bound` on that has a type.
+    fn block_with(
         &self,
         prefix: &[u8],
         bound: Position,
         reverse: bool,
-    ) -> Result<Option<(Position, Vec<u8>)>, LogError> {
+    ) -> Result<Option<Position>, LogError> {
         let (low, high) = if reverse { (0, bound) } else { (bound, self.to) };
-        let (low, high) = (index_key(prefix, low), index_key(prefix, high));
+        let (low, high) = (type_key(prefix, low), type_key(prefix, high));
         if low > high {
             return Ok(None);
         }
-        let mut range = self.index.range::<&[u8]>(&low[..]..=&high[..]).doing(ACTION)?;
+        let blocks_of = self.transaction.open_table(TYPES).doing(ACTION)?;
+        let mut range = blocks_of.range::<&[u8]>(&low[..]..=&high[..]).doing(ACTION)?;
         let entry = if reverse { range.next_back() } else { range.next() };
-        Ok(entry
-            .transpose()
-            .doing(ACTION)?
-            .map(|(key, value)| (block_of(key.value()), value.value().to_vec())))
+        Ok(entry.transpose().doing(ACTION)?.map(|(key, _)| block_of(key.value())))
+    }
+
+    fn terms(&self, query: Query<'_>) -> Terms {
+        let tags = query.tags.iter().map(|tag| self.keys.tag(tag));
+        Terms {
+            listed: query
+                .subject
+                .map(|name| self.keys.subject(name.as_bytes()))
+                .into_iter()
+                .chain(tags)
+                .collect(),
+            types: query.types.iter().map(|name| type_prefix(name)).collect(),
+        }
     }
 }
 
-/// The terms of a query, with the beginnings of their keys.
-struct Terms<'a> {
-    /// Subject and tags, all of which a block must have.
-    listed: Vec<(Term<'a>, Vec<u8>)>,
-    /// Types, one of which it must have.
+/// What a query names.
+struct Terms {
+    /// Subject and tags, all of which an event must have.
+    listed: Vec<Key>,
+    /// Types, one of which it must have: the beginnings of their keys.
     types: Vec<Vec<u8>>,
 }
 
-impl<'a> Terms<'a> {
-    fn of(query: Query<'a>) -> Self {
-        let tags = query.tags.iter().map(|tag| Term::Tag(tag));
-        let listed = query.subject.map(Term::Subject).into_iter().chain(tags);
-        Self {
-            listed: listed.map(|term| (term, term.prefix())).collect(),
-            types: query.types.iter().map(|name| Term::Type(name).prefix()).collect(),
-        }
-    }
-
+impl Terms {
     fn is_any(&self) -> bool {
         self.listed.is_empty() && self.types.is_empty()
     }

@@ -8,11 +8,13 @@ use tokio::sync::watch;
 use super::{
     super::{
         LogError, LogSettings, Rare, Selection,
+        keys::Keys,
         matcher::{Query, between},
     },
     cache::BlockCache,
+    runs::Filters,
     sealed::Sealed,
-    tables::{BLOCKS, Doing, META, SEALED, block_after, read_block},
+    tables::{BLOCKS, Doing, META, SEALED, SEED, block_after, read_block},
 };
 use crate::event::{Block, Event, Head, Position};
 
@@ -20,6 +22,8 @@ use crate::event::{Block, Event, Head, Position};
 pub(super) struct Store {
     pub(super) database: Database,
     pub(super) cache: BlockCache,
+    pub(super) filters: Filters,
+    pub(super) keys: Keys,
     view: RwLock<View>,
     head: watch::Sender<Position>,
     failure: OnceLock<String>,
@@ -74,11 +78,13 @@ impl Store {
     pub(super) fn open(database: Database, settings: &LogSettings) -> Result<Self, LogError> {
         const ACTION: &str = "read its tail";
         let mut view = View::default();
+        let seed;
         {
             let transaction = database.begin_read().doing(ACTION)?;
             let meta = transaction.open_table(META).doing(ACTION)?;
             view.sealed = meta.get(SEALED).doing(ACTION)?.map_or(0, |sealed| sealed.value());
             view.full = view.sealed;
+            seed = meta.get(SEED).doing(ACTION)?.map_or(0, |seed| seed.value());
             let blocks = transaction.open_table(BLOCKS).doing(ACTION)?;
             while let Some(first) = block_after(&blocks, view.head() + 1).doing(ACTION)? {
                 let block = read_block(&blocks, first)?;
@@ -91,7 +97,15 @@ impl Store {
         }
         let head = watch::Sender::new(view.head());
         let cache = BlockCache::new(settings.block_cache_bytes);
-        Ok(Self { database, cache, view: RwLock::new(view), head, failure: OnceLock::new() })
+        Ok(Self {
+            database,
+            cache,
+            filters: Filters::default(),
+            keys: Keys::new(seed),
+            view: RwLock::new(view),
+            head,
+            failure: OnceLock::new(),
+        })
     }
 
     pub(super) fn view(&self) -> RwLockReadGuard<'_, View> {
@@ -128,7 +142,7 @@ impl Store {
 
     /// The sealed part as it is now.
     pub(super) fn sealed(&self, to: Position) -> Result<Sealed<'_>, LogError> {
-        Sealed::open(&self.database, &self.cache, to)
+        Sealed::open(&self.database, (&self.cache, &self.filters), self.keys, to)
     }
 
     pub(super) fn rare(

@@ -4,7 +4,10 @@ use std::{path::Path, sync::Arc};
 
 use redb::{Database, DatabaseError, ReadOnlyTable, ReadableTable, StorageError, Table, TableDefinition};
 
-use super::super::{LogError, block};
+use super::{
+    super::{LogError, block, keys::Keys},
+    runs::PageKey,
+};
 use crate::event::{Block, Position};
 
 /// First position and number of the piece to a piece of a block (see
@@ -13,16 +16,22 @@ use crate::event::{Block, Position};
 pub(super) const BLOCKS: TableDefinition<(Position, u32), &[u8]> = TableDefinition::new("blocks");
 
 /// How long a piece of a block is: what fits 64 pages, beside redb's own.
-const PIECE: usize = (256 << 10) - 64;
+pub(super) const PIECE: usize = (256 << 10) - 64;
 
-/// Source and id (see `index::id_key`) to position, of sealed events.
-pub(super) const IDS: TableDefinition<&[u8], Position> = TableDefinition::new("ids");
+/// The runs of the index of ids, subjects and tags: number to first position,
+/// last position, number of keys, level. See `runs.rs`.
+pub(super) const RUNS: TableDefinition<u64, (Position, Position, u64, u64)> = TableDefinition::new("runs");
 
-/// Term and first position of a sealed block to where in that block the term's
-/// events are. See [`Term`].
-pub(super) const INDEX: TableDefinition<&[u8], &[u8]> = TableDefinition::new("index");
+/// The entries of the runs, some to a page.
+pub(super) const PAGES: TableDefinition<PageKey, &[u8]> = TableDefinition::new("pages");
 
-/// Type and first position of a sealed block, as in [`INDEX`], to the block's
+/// A run's number and the number of a piece to a piece of its filter.
+pub(super) const FILTERS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("filters");
+
+/// Type and first position of a sealed block that has it.
+pub(super) const TYPES: TableDefinition<&[u8], ()> = TableDefinition::new("types");
+
+/// Type and first position of a sealed block, as in [`TYPES`], to the block's
 /// events of that type, where they are few. See `rare.rs`.
 pub(super) const RARE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rare");
 
@@ -32,61 +41,27 @@ pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta")
 /// Up to which position the log is sealed.
 pub(super) const SEALED: &str = "sealed";
 
+/// The seed of the keys.
+pub(super) const SEED: &str = "seed";
+
 /// The version of this layout.
 const FORMAT: &str = "format";
-const CURRENT_FORMAT: u64 = 2;
+const CURRENT_FORMAT: u64 = 3;
 
-/// What one can look for in the index, and what it finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Term<'a> {
-    /// The subject's version after the block (u64), then its events' places in
-    /// the block (u16 each), little endian.
-    Subject(&'a str),
-    /// The events' places.
-    Tag(&'a str),
-    /// The last event's place. A type is usually in many events of a block, so
-    /// it is only worth knowing which blocks don't have it.
-    Type(&'a str),
+/// What all of a type's keys in [`TYPES`] begin with; no type's beginning is
+/// another's.
+pub(super) fn type_prefix(name: &str) -> Vec<u8> {
+    [&(name.len() as u32).to_be_bytes(), name.as_bytes()].concat()
 }
 
-impl Term<'_> {
-    /// What all of a term's keys begin with; no term's beginning is another's.
-    pub(super) fn prefix(self) -> Vec<u8> {
-        let (kind, name) = match self {
-            Term::Subject(name) => (b's', name),
-            Term::Tag(name) => (b't', name),
-            Term::Type(name) => (b'y', name),
-        };
-        let mut key = Vec::with_capacity(1 + 4 + name.len() + 8);
-        key.push(kind);
-        key.extend_from_slice(&(name.len() as u32).to_be_bytes());
-        key.extend_from_slice(name.as_bytes());
-        key
-    }
-}
-
-/// The key of a term's entry for one block.
-pub(super) fn index_key(prefix: &[u8], block: Position) -> Vec<u8> {
+/// The key of a type for one block.
+pub(super) fn type_key(prefix: &[u8], block: Position) -> Vec<u8> {
     [prefix, &block.to_be_bytes()].concat()
 }
 
-/// Which block an index key is for.
+/// Which block a type's key is for.
 pub(super) fn block_of(key: &[u8]) -> Position {
     key.last_chunk().map_or(0, |bytes| Position::from_be_bytes(*bytes))
-}
-
-/// The places in a subject's or tag's entry.
-pub(super) fn places(term: Term<'_>, value: &[u8]) -> Vec<u16> {
-    let places = match term {
-        Term::Subject(_) => value.get(8..).unwrap_or_default(),
-        Term::Tag(_) | Term::Type(_) => value,
-    };
-    places.chunks_exact(2).map(|place| u16::from_le_bytes([place[0], place[1]])).collect()
-}
-
-/// The subject's version in its entry.
-pub(super) fn version(value: &[u8]) -> u64 {
-    value.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// Writes a block.
@@ -160,7 +135,10 @@ pub(super) fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, Log
     match set_up(&database)? {
         CURRENT_FORMAT => Ok(database),
         other => {
-            let reason = format!("it has format {other}, this program reads format {CURRENT_FORMAT}");
+            let reason = format!(
+                "it has format {other}, this program reads format {CURRENT_FORMAT}; \
+                 export its events with the version that wrote it and import them into a new folder"
+            );
             Err(LogError::Foreign { path: path.to_owned(), reason })
         }
     }
@@ -177,8 +155,11 @@ pub(super) fn set_up(database: &Database) -> Result<u64, LogError> {
             meta.insert(FORMAT, CURRENT_FORMAT).doing(ACTION)?;
             meta.insert(SEALED, 0).doing(ACTION)?;
             transaction.open_table(BLOCKS).doing(ACTION)?;
-            transaction.open_table(IDS).doing(ACTION)?;
-            transaction.open_table(INDEX).doing(ACTION)?;
+            meta.insert(SEED, Keys::seed()).doing(ACTION)?;
+            transaction.open_table(RUNS).doing(ACTION)?;
+            transaction.open_table(PAGES).doing(ACTION)?;
+            transaction.open_table(FILTERS).doing(ACTION)?;
+            transaction.open_table(TYPES).doing(ACTION)?;
             transaction.open_table(RARE).doing(ACTION)?;
         }
         format

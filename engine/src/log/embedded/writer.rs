@@ -4,17 +4,20 @@
 
 use std::sync::Arc;
 
+use redb::ReadableDatabase as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     super::{
-        Append, AppendError, Appended, LogError, LogSettings,
-        admission::{Admission, Fresh, History},
+        AppendError, Appended, LogError, LogSettings,
+        admission::{Admission, Admitted, History},
         block,
         index::Index,
+        keys::Key,
         matcher::Query,
-        settings,
+        prepared::Prepared,
     },
+    merge::Merges,
     seal::seal,
     sealed::Sealed,
     store::{Store, View},
@@ -29,7 +32,7 @@ const ACTION: &str = "commit events";
 
 /// An append on its way to the writer.
 pub(super) struct Request {
-    pub(super) batch: Append,
+    pub(super) batch: Prepared,
     pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
@@ -47,6 +50,7 @@ pub(super) struct Writer {
     settings: LogSettings,
     /// The tail's events; while a group is being checked, also those let in.
     index: Index,
+    merges: Merges,
     /// When the last event was recorded.
     recorded: Timestamp,
 }
@@ -55,12 +59,14 @@ impl Writer {
     pub(super) fn new(store: Arc<Store>, settings: LogSettings) -> Result<Self, LogError> {
         let mut index = Index::default();
         for block in &store.view().tail {
-            block.heads.iter().for_each(|head| index.insert_head(block, head));
+            index.insert_block(block, store.keys);
         }
+        let transaction = store.database.begin_read().doing(ACTION)?;
+        let merges = Merges::open(&transaction).doing("read its index")?;
         let last = store.block(store.head())?;
         let recorded =
             last.and_then(|block| block.heads.last().map(|head| head.recorded)).unwrap_or_default();
-        Ok(Self { store, settings, index, recorded: Timestamp::from_micros(recorded) })
+        Ok(Self { store, settings, index, merges, recorded: Timestamp::from_micros(recorded) })
     }
 
     /// Serves requests until nobody can send any more.
@@ -79,7 +85,7 @@ impl Writer {
 
     fn serve(&mut self, group: Vec<Request>) {
         let mut answers = Vec::with_capacity(group.len());
-        let outcome = self.admit(group, &mut answers).and_then(|fresh| self.commit(&fresh));
+        let outcome = self.admit(group, &mut answers).and_then(|admitted| self.commit(admitted));
         if let Err(error) = &outcome {
             self.store.fail(error.to_string());
         }
@@ -102,7 +108,7 @@ impl Writer {
         &mut self,
         group: Vec<Request>,
         answers: &mut Vec<(oneshot::Sender<Result<Appended, AppendError>>, Result<Appended, AppendError>)>,
-    ) -> Result<Vec<Fresh>, LogError> {
+    ) -> Result<Vec<Admitted>, LogError> {
         let mut failure = None;
         let sealed = self.store.view().sealed;
         let before = match sealed {
@@ -117,7 +123,7 @@ impl Writer {
                 return Err(error);
             }
         };
-        let mut admission = Admission::new(&past, &mut self.index, self.store.head());
+        let mut admission = Admission::new(&past, &mut self.index, self.store.keys, self.store.head());
         for request in group {
             let answer = match &failure {
                 None => admission.admit(request.batch),
@@ -129,38 +135,46 @@ impl Writer {
             answers.push((request.reply, answer));
         }
         match failure {
-            None => Ok(admission.fresh),
+            None => Ok(admission.admitted),
             Some(error) => Err(error),
         }
     }
 
     /// Writes events, makes them durable, then shows them.
-    fn commit(&mut self, fresh: &[Fresh]) -> Result<(), LogError> {
-        if fresh.is_empty() {
+    fn commit(&mut self, mut admitted: Vec<Admitted>) -> Result<(), LogError> {
+        if admitted.is_empty() {
             return Ok(());
         }
         self.recorded = self.recorded.max(clock::now());
+        for Admitted { batch, first, new, versions } in &mut admitted {
+            batch.keep(new);
+            batch.record(*first, self.recorded, versions);
+        }
+        let blocks: Vec<Block> = admitted.into_iter().map(|admitted| admitted.batch.block).collect();
         let (head, full, small_bytes) = {
             let view = self.store.view();
             (view.head(), view.full, view.small_bytes)
         };
-        let events = (head - full) as usize + fresh.len();
-        let bytes = small_bytes + fresh.iter().map(|fresh| settings::size(&fresh.envelope)).sum::<usize>();
+        let events = (head - full) as usize + blocks.iter().map(Block::len).sum::<usize>();
+        let bytes = small_bytes + blocks.iter().map(|block| block.bytes.len()).sum::<usize>();
         if self.settings.is_full(events, bytes) {
             let view = self.store.view().clone();
-            self.commit_full(&view, fresh)
+            self.commit_full(&view, blocks, events, bytes)
         } else {
-            self.commit_small(head, fresh)
+            self.commit_small(blocks)
         }
     }
 
     /// The tail takes the events as one more small block.
-    fn commit_small(&self, head: Position, fresh: &[Fresh]) -> Result<(), LogError> {
-        let mut builder = BlockBuilder::new();
-        for (position, fresh) in (head + 1..).zip(fresh) {
-            builder.push(position, self.recorded, fresh.version, &fresh.envelope);
-        }
-        let block = builder.build();
+    fn commit_small(&self, mut blocks: Vec<Block>) -> Result<(), LogError> {
+        let block = match &mut blocks[..] {
+            [block] => std::mem::take(block),
+            blocks => {
+                let mut builder = BlockBuilder::new();
+                blocks.iter().for_each(|block| block.heads.iter().for_each(|head| builder.copy(block, head)));
+                builder.build()
+            }
+        };
         let transaction = self.store.database.begin_write().doing(ACTION)?;
         write(&transaction, [&block])?;
         transaction.commit().doing(ACTION)?;
@@ -170,24 +184,18 @@ impl Writer {
 
     /// Small blocks and the events are cut into full blocks; what is left is
     /// one small block. Seals full blocks once there are some.
-    fn commit_full(&mut self, view: &View, fresh: &[Fresh]) -> Result<(), LogError> {
+    fn commit_full(
+        &mut self,
+        view: &View,
+        blocks: Vec<Block>,
+        events: usize,
+        bytes: usize,
+    ) -> Result<(), LogError> {
         let (waiting, small) = view.full_and_small();
-        let mut cutter = Cutter {
-            settings: &self.settings,
-            events: small.iter().map(|block| block.len()).sum::<usize>() + fresh.len(),
-            bytes: view.small_bytes
-                + fresh.iter().map(|fresh| settings::size(&fresh.envelope)).sum::<usize>(),
-            builder: BlockBuilder::new(),
-            blocks: Vec::new(),
-        };
-        for block in small {
-            for head in block.heads.iter() {
-                cutter.add(|builder| builder.copy(block, head));
-            }
-        }
-        for (position, fresh) in (view.head() + 1..).zip(fresh) {
-            cutter.add(|builder| builder.push(position, self.recorded, fresh.version, &fresh.envelope));
-        }
+        let (builder, full) = (BlockBuilder::new(), Vec::new());
+        let mut cutter = Cutter { settings: &self.settings, events, bytes, builder, blocks: full };
+        small.iter().for_each(|block| cutter.add(block));
+        blocks.into_iter().for_each(|block| cutter.add(&Arc::new(block)));
         let (full, rest) = cutter.finish();
 
         let transaction = self.store.database.begin_write().doing(ACTION)?;
@@ -202,12 +210,14 @@ impl Writer {
             || sum(|block| block.bytes.len()) >= SEAL_BLOCKS * self.settings.block_bytes;
         let sealed = if is_due { unsealed.last().map(|block| block.last()) } else { None };
         if sealed.is_some() {
-            seal(&transaction, &unsealed)?;
+            let (keys, filters) = (self.store.keys, &self.store.filters);
+            seal(&transaction, &unsealed, keys, &mut self.merges, filters)?;
         }
         transaction.commit().doing(ACTION)?;
 
         if sealed.is_some() {
             unsealed.iter().for_each(|block| self.store.cache.insert(block));
+            self.store.filters.retain(self.merges.runs());
         }
         let mut next = View { sealed: sealed.unwrap_or(view.sealed), ..View::default() };
         next.full = next.sealed;
@@ -226,9 +236,8 @@ impl Writer {
 /// The first request and those that wait behind it, as many as one transaction
 /// takes.
 fn fill(first: Request, queue: &mut mpsc::Receiver<Request>) -> Vec<Request> {
-    let size = |request: &Request| -> (usize, usize) {
-        (request.batch.events.len(), request.batch.events.iter().map(settings::size).sum())
-    };
+    let size =
+        |request: &Request| -> (usize, usize) { (request.batch.len(), request.batch.block.bytes.len()) };
     let (mut events, mut bytes) = size(&first);
     let mut group = vec![first];
     while events < GROUP_EVENTS && bytes < GROUP_BYTES {
@@ -268,19 +277,30 @@ struct Cutter<'a> {
 }
 
 impl Cutter<'_> {
-    fn add(&mut self, add: impl FnOnce(&mut BlockBuilder)) {
-        let before = self.builder.bytes_len();
-        add(&mut self.builder);
-        self.events -= 1;
-        self.bytes = self.bytes.saturating_sub(self.builder.bytes_len() - before);
-        let is_full = self.settings.is_full(self.builder.len(), self.builder.bytes_len());
-        if is_full && (self.events == 0 || self.settings.is_full(self.events, self.bytes)) {
-            self.blocks.push(Arc::new(std::mem::take(&mut self.builder).build()));
+    /// Adds a block's events. A block that would do as it is stays whole.
+    fn add(&mut self, block: &Arc<Block>) {
+        let is_full = self.settings.is_full(block.len(), block.bytes.len());
+        let is_too_large =
+            block.len() > 2 * self.settings.block_events || block.bytes.len() > 2 * self.settings.block_bytes;
+        if self.builder.is_empty() && is_full && !is_too_large {
+            self.events -= block.len();
+            self.bytes -= block.bytes.len();
+            self.blocks.push(Arc::clone(block));
+            return;
+        }
+        for head in block.heads.iter() {
+            let before = self.builder.bytes_len();
+            self.builder.copy(block, head);
+            self.events -= 1;
+            self.bytes = self.bytes.saturating_sub(self.builder.bytes_len() - before);
+            let is_full = self.settings.is_full(self.builder.len(), self.builder.bytes_len());
+            if is_full && (self.events == 0 || self.settings.is_full(self.events, self.bytes)) {
+                self.blocks.push(Arc::new(std::mem::take(&mut self.builder).build()));
+            }
         }
     }
 
-    /// The full blocks, and a small one if there were not enough bytes after
-    /// all: names, which a block holds once, were counted for each event.
+    /// The full blocks, and a small one if what was left is not enough for one.
     fn finish(mut self) -> (Vec<Arc<Block>>, Option<Arc<Block>>) {
         let rest = (!self.builder.is_empty()).then(|| Arc::new(self.builder.build()));
         match rest {
@@ -301,12 +321,12 @@ struct Past<'a> {
 }
 
 impl History for Past<'_> {
-    fn position(&self, id_key: &[u8]) -> Result<Option<Position>, LogError> {
-        self.sealed.as_ref().map_or(Ok(None), |sealed| sealed.position(id_key))
+    fn position(&self, id: Key) -> Result<Option<Position>, LogError> {
+        self.sealed.as_ref().map_or(Ok(None), |sealed| sealed.position(id))
     }
 
-    fn subject(&self, name: &str) -> Result<Option<(u64, Position)>, LogError> {
-        self.sealed.as_ref().map_or(Ok(None), |sealed| sealed.subject(name))
+    fn subject(&self, subject: Key) -> Result<Option<(u64, Position)>, LogError> {
+        self.sealed.as_ref().map_or(Ok(None), |sealed| sealed.subject(subject))
     }
 
     fn latest(&self, query: Query<'_>, after: Position) -> Result<Option<Position>, LogError> {

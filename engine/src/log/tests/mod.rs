@@ -22,7 +22,7 @@ use super::{
 use crate::event::{Envelope, Event, Position};
 
 /// Runs an append to its end; the embedded log answers from its own thread.
-fn append(log: &dyn EventLog, batch: Append) -> Result<Appended, AppendError> {
+pub(super) fn append(log: &dyn EventLog, batch: Append) -> Result<Appended, AppendError> {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(log.append(batch))
 }
 
@@ -41,7 +41,7 @@ pub(super) fn event(id: impl ToString, event_type: &str, subject: &str) -> Envel
     }
 }
 
-fn batch(events: impl IntoIterator<Item = Envelope>) -> Append {
+pub(super) fn batch(events: impl IntoIterator<Item = Envelope>) -> Append {
     Append { events: events.into_iter().collect(), condition: Condition::default() }
 }
 
@@ -50,7 +50,7 @@ fn all(log: &dyn EventLog) -> Vec<Event> {
 }
 
 /// Small blocks, so that little is needed to seal many.
-fn small_blocks(block_events: usize) -> LogSettings {
+pub(super) fn small_blocks(block_events: usize) -> LogSettings {
     LogSettings {
         block_events,
         storage_cache_bytes: 1 << 20,

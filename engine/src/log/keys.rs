@@ -1,0 +1,78 @@
+//! Ids, subjects and tags as numbers of one size: what the indexes know them by.
+//!
+//! A key is a hash of 128 bits. Two of a thousand million names meet by accident
+//! once in 10^20 logs, so whoever has the same key is taken for the same. Each
+//! log has a seed of its own that it tells nobody, so that nobody can choose
+//! names that meet.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState},
+};
+
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+/// The key of an id of one source, of a subject or of a tag.
+pub(super) type Key = u128;
+
+/// A map by keys, which need no more hashing.
+pub(super) type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<AsItIs>>;
+
+/// Makes the keys of one log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keys {
+    seed: u64,
+}
+
+impl Keys {
+    /// Those of a log that has this seed.
+    pub(super) const fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    /// A seed for a new log.
+    pub(super) fn seed() -> u64 {
+        RandomState::new().hash_one("log")
+    }
+
+    /// A part of the keys of all ids of a source.
+    pub(super) fn source(self, name: &str) -> Key {
+        self.key(1, name.as_bytes())
+    }
+
+    /// An id of a source; see [`source`](Self::source).
+    pub(super) fn id(self, source: Key, id: &[u8]) -> Key {
+        self.key(2, id).wrapping_add(source)
+    }
+
+    pub(super) fn subject(self, name: &[u8]) -> Key {
+        self.key(3, name)
+    }
+
+    pub(super) fn tag(self, name: &str) -> Key {
+        self.key(4, name.as_bytes())
+    }
+
+    /// `kind`: what the bytes are; an id may read like a subject.
+    fn key(self, kind: u64, bytes: &[u8]) -> Key {
+        xxh3_128_with_seed(bytes, self.seed.wrapping_add(kind.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+    }
+}
+
+/// A key is a hash already.
+#[derive(Default)]
+pub(super) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys are numbers");
+    }
+}
