@@ -142,12 +142,13 @@ fn single_thread() -> Result<Runtime> {
 
 fn main() -> Result<()> {
     let mut names = Vec::new();
-    let (mut events, mut runs, mut page) = (None, RUNS, None);
+    let (mut events, mut runs, mut page, mut draw) = (None, RUNS, None, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             large::CHILD => return large::fold(Path::new(&arguments.next().unwrap_or_default())),
             "--events" => events = arguments.next().map(PathBuf::from),
+            "--draw" => draw = true,
             "--page" => page = arguments.next().map(PathBuf::from),
             "--runs" => match arguments.next().and_then(|runs| runs.parse().ok()).filter(|runs| *runs > 0) {
                 Some(number) => runs = number,
@@ -166,7 +167,8 @@ fn main() -> Result<()> {
     let input = Input { events: events.unwrap_or_else(|| history::whole().file), runs };
     let mut sections = Vec::new();
     for Benchmark { name, about, run } in BENCHMARKS {
-        if names.is_empty() || names.iter().any(|chosen| chosen == name) {
+        let chosen = names.is_empty() || names.iter().any(|chosen| chosen == name);
+        if chosen && !draw {
             println!("\n{name}, {runs} runs");
             let figures = run(&input)?;
             figures::print(&figures);
