@@ -50,6 +50,8 @@ pub(super) fn page(sections: &[Section], peers: &Peers) -> Result<String> {
         page.push('\n');
         if name == peers::WORK {
             page.push_str(&peers.text(sections)?);
+            // They name machines of their own.
+            machine = None;
         }
     }
     Ok(page.trim_end().to_owned() + "\n")
