@@ -71,7 +71,7 @@ const BENCHMARKS: [Benchmark; 13] = [
     },
     Benchmark {
         name: "nexmark",
-        about: "The Nexmark queries over two million generated people, auctions and bids. One core.",
+        about: "The Nexmark queries over half a million generated people, auctions and bids. One core.",
         run: replay::nexmark,
     },
     Benchmark {
@@ -82,7 +82,7 @@ const BENCHMARKS: [Benchmark; 13] = [
     },
     Benchmark {
         name: "partitions",
-        about: "`accounts` with 6,000,000 deposits into 100,000 accounts, folded in one partition on one core, and in \
+        about: "`accounts` with 3,000,000 deposits into 100,000 accounts, folded in one partition on one core, and in \
                 as many partitions as there are cores.",
         run: replay::partitions,
     },
@@ -148,12 +148,13 @@ fn single_thread() -> Result<Runtime> {
 
 fn main() -> Result<()> {
     let mut names = Vec::new();
-    let (mut events, mut runs, mut page) = (None, RUNS, None);
+    let (mut events, mut runs, mut page, mut draw) = (None, RUNS, None, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             large::CHILD => return large::fold(Path::new(&arguments.next().unwrap_or_default())),
             "--events" => events = arguments.next().map(PathBuf::from),
+            "--draw" => draw = true,
             "--page" => page = arguments.next().map(PathBuf::from),
             "--runs" => match arguments.next().and_then(|runs| runs.parse().ok()).filter(|runs| *runs > 0) {
                 Some(number) => runs = number,
@@ -172,7 +173,8 @@ fn main() -> Result<()> {
     let input = Input { events: events.unwrap_or_else(|| history::whole().file), runs };
     let mut sections = Vec::new();
     for Benchmark { name, about, run } in BENCHMARKS {
-        if names.is_empty() || names.iter().any(|chosen| chosen == name) {
+        let chosen = names.is_empty() || names.iter().any(|chosen| chosen == name);
+        if chosen && !draw {
             println!("\n{name}, {runs} runs");
             let figures = run(&input)?;
             figures::print(&figures);

@@ -58,7 +58,7 @@ pub(crate) fn git_history(input: &Input) -> Result<Vec<Figure>> {
 /// The queries of Nexmark over its auctions, bids and people.
 pub(crate) fn nexmark(input: &Input) -> Result<Vec<Figure>> {
     use native::nexmark::*;
-    let mut replay = Replay::over("nexmark-q1", workload::nexmark::events(2_000_000).map(Ok))?;
+    let mut replay = Replay::over("nexmark-q1", workload::nexmark::events(500_000).map(Ok))?;
     let (mut figures, mut shares) = (Vec::new(), Vec::new());
     type Figures = fn(&Replay, &str, &Input, Cores) -> Result<[Figure; 3]>;
     let queries: [(u8, Figures); 10] = [
@@ -94,7 +94,7 @@ pub(crate) fn sparse(input: &Input) -> Result<Vec<Figure>> {
 /// The same fold in one partition on one core, and in one for each core.
 pub(crate) fn partitions(input: &Input) -> Result<Vec<Figure>> {
     let cores = std::thread::available_parallelism()?.get();
-    let replay = Replay::over("accounts", workload::accounts::events(6_000_000, 100_000, Spread::Uniform)?)?;
+    let replay = Replay::over("accounts", workload::accounts::events(3_000_000, 100_000, Spread::Uniform)?)?;
     let (mut alone, mut side_by_side) = (Vec::new(), Vec::new());
     for _ in 0..input.runs {
         let one = replay.component(Cores::One, 1)?;

@@ -10,6 +10,7 @@ use crate::{
 
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask bench [NAME…] [--events FILE] [--runs N] [--no-page]
+       cargo xtask bench --draw
 
 Measures each named benchmark, or all of them, prints the figures beside their
 targets, and writes docs/benchmarks.md with its charts:
@@ -34,12 +35,15 @@ fold in native Rust.
                  beside the repository, otherwise a generated stand-in
   --runs N       paired runs, 5 unless told
   --no-page      only print
+  --draw         measure nothing, only write the page and its charts anew: after
+                 bench/peers/run, which measures other systems
 ";
 
 pub(crate) fn run(mut args: Args) -> Result<()> {
     let events = args.path("--events")?;
     let runs = args.option::<usize>("--runs")?;
     let no_page = args.flag("--no-page");
+    let draw = args.flag("--draw");
     let names = args.words()?;
     let components = components::build(Which::Shipped)?.folder;
     let program = workspace::build_program("release")?;
@@ -50,6 +54,9 @@ pub(crate) fn run(mut args: Args) -> Result<()> {
     }
     if let Some(runs) = runs {
         bench.args(["--runs", &runs.to_string()]);
+    }
+    if draw {
+        bench.arg("--draw");
     }
     if !no_page {
         bench.arg("--page").arg(workspace::root().join("docs"));

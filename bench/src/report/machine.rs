@@ -40,8 +40,13 @@ impl Machine {
     }
 
     pub(crate) fn sentence(&self) -> String {
-        let Self { processor, cores, memory_gib, system, projectionist } = self;
-        format!("Projectionist {projectionist} on {cores} cores of {processor}, {memory_gib} GiB, {system}")
+        format!("Projectionist {} on {}", self.projectionist, self.hardware())
+    }
+
+    /// Without what is measured on it; in the same words as those of `bench/peers/run`.
+    pub(crate) fn hardware(&self) -> String {
+        let Self { processor, cores, memory_gib, system, .. } = self;
+        format!("{cores} cores of {processor}, {memory_gib} GiB, {system}")
     }
 }
 

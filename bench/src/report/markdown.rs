@@ -2,7 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::Section;
+use anyhow::Result;
+
+use super::{
+    Section,
+    peers::{self, Peers},
+};
 
 const HEAD: &str = "\
 # Benchmarks
@@ -15,8 +20,8 @@ its target, [the profiles](benchmarks/profile.md) say.
 
 ";
 
-/// The whole page.
-pub(super) fn page(sections: &[Section]) -> String {
+/// The whole page. The peers follow the benchmark that has the same work.
+pub(super) fn page(sections: &[Section], peers: &Peers) -> Result<String> {
     let mut page = HEAD.to_owned();
     let mut machine = None;
     for section in sections {
@@ -43,8 +48,13 @@ pub(super) fn page(sections: &[Section]) -> String {
             );
         }
         page.push('\n');
+        if name == peers::WORK {
+            page.push_str(&peers.text(sections)?);
+            // They name machines of their own.
+            machine = None;
+        }
     }
-    page.trim_end().to_owned() + "\n"
+    Ok(page.trim_end().to_owned() + "\n")
 }
 
 fn write_line(page: &mut String, line: &str) {

@@ -3,10 +3,12 @@
 //!
 //! A run of some benchmarks replaces their figures and leaves the others as they
 //! were, so the page says of each when and on which machine it was measured.
+//! What other systems reached comes from `bench/peers/results.json`.
 
 mod chart;
 mod machine;
 mod markdown;
+mod peers;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -59,7 +61,11 @@ pub(crate) fn write(docs: &Path, measured: Vec<Section>) -> Result<()> {
             fs::write(folder.join(format!("{}.svg", section.name)), svg)?;
         }
     }
-    fs::write(docs.join("benchmarks.md"), markdown::page(&sections))?;
+    let peers = peers::Peers::read()?;
+    if let Some(svg) = peers.chart(&sections) {
+        fs::write(folder.join("peers.svg"), svg)?;
+    }
+    fs::write(docs.join("benchmarks.md"), markdown::page(&sections, &peers)?)?;
     println!("\nwritten: {}", docs.join("benchmarks.md").display());
     Ok(())
 }

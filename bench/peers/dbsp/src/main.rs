@@ -9,8 +9,10 @@ use std::{
 
 use anyhow::Result;
 use dbsp::{
-    IndexedZSetHandle, OrdIndexedZSet, OutputHandle, Runtime, mimalloc::MiMalloc,
-    typed_batch::IndexedZSetReader, utils::Tup2,
+    IndexedZSetHandle, OrdIndexedZSet, OutputHandle, Runtime,
+    mimalloc::MiMalloc,
+    typed_batch::{IndexedZSetReader, SpineSnapshot},
+    utils::Tup2,
 };
 use serde::Deserialize;
 
@@ -23,7 +25,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const BATCH: usize = 65_536;
 
 type Input = IndexedZSetHandle<String, i64>;
-type Output = OutputHandle<OrdIndexedZSet<String, Tup2<i64, i64>>>;
+// A transaction takes several steps; a plain `output` has no more than the last one's changes.
+type Output = OutputHandle<SpineSnapshot<OrdIndexedZSet<String, Tup2<i64, i64>>>>;
 
 #[derive(Deserialize)]
 struct Deposited {
@@ -35,7 +38,8 @@ fn main() -> Result<()> {
     let file = std::env::args().nth(1).expect("takes a file of events");
     let (mut circuit, (input, output)): (_, (Input, Output)) = Runtime::init_circuit(1, |circuit| {
         let (deposits, input) = circuit.add_input_indexed_zset::<String, i64>();
-        Ok((input, deposits.aggregate_linear(|amount: &i64| Tup2(*amount, 1i64)).output()))
+        let accounts = deposits.aggregate_linear(|amount: &i64| Tup2(*amount, 1i64));
+        Ok((input, accounts.accumulate_output()))
     })?;
 
     let mut latest = HashMap::<String, (i64, i64)>::new();
@@ -53,7 +57,7 @@ fn main() -> Result<()> {
         }
         input.append(&mut batch);
         circuit.transaction()?;
-        let changes = output.consolidate();
+        let changes = output.concat();
         seconds += begun.elapsed();
         // Checking is not the circuit's work, so it is not in the time.
         for (account, Tup2(balance, count), weight) in changes.iter() {
