@@ -11,9 +11,9 @@ use tokio::sync::watch;
 
 use crate::event::Position;
 
-/// How many positions a round has at most: about a second of replay, which is
-/// how long a partition may have to fold until it sees how the others stand.
-const ROUND: u64 = 1 << 20;
+/// How many positions a round has at most. Each ends with a commit, so it is as
+/// long as a replay goes without one: some seconds.
+const ROUND: u64 = 1 << 22;
 
 /// The rounds of one version.
 pub(super) struct Rounds {
