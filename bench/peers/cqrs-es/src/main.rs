@@ -98,7 +98,7 @@ async fn main() {
     sqlx::raw_sql(EVENTS).execute(&pool).await.expect("the database is new");
     record(&pool, file).await;
     // The views have a database of their own: a replay keeps a read of the events open, so that SQLite could not
-    // shorten the write-ahead log that both would share. With it a replay is eight times slower.
+    // shorten the write-ahead log that both would share, and the replay slowed down as that grew.
     let view_pool = default_sqlite_pool(&format!("sqlite://{folder}/views.db")).await;
     sqlx::raw_sql(VIEWS).execute(&view_pool).await.expect("the database is new");
 
