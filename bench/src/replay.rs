@@ -217,6 +217,7 @@ pub(crate) fn measured(
         let begun = native::now();
         fold(&version, &runtime)?;
         let seconds = begun.elapsed().as_secs_f64();
+        // A native fold commits to the partition and tells the version nothing.
         let folded = VersionState::new(version.state().partitions())?;
         Ok(Measured { checkpoint: folded.view()?.checkpoint(), seconds })
     })?;

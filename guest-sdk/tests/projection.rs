@@ -188,3 +188,30 @@ fn gives_all_that_an_event_has() {
         ]
     );
 }
+
+/// What each tenant's invoices add up to.
+#[derive(Projection)]
+struct Invoices {
+    totals: Table<String, u64>,
+}
+
+#[projection(partition_by = |event| event.tags().into_iter().find(|tag| tag.starts_with("tenant:")))]
+impl Invoices {
+    #[on("invoice.sent")]
+    fn sent(&mut self, event: &Event, amount: u64) {
+        for tag in event.tags().into_iter().filter(|tag| tag.starts_with("tenant:")) {
+            *self.totals.entry(tag) += amount;
+        }
+    }
+}
+
+#[test]
+fn a_key_may_be_any_part_of_an_event() {
+    let mut harness = Harness::<Invoices>::new();
+    for (tenant, amount) in [("tenant:a", 3), ("tenant:b", 5), ("tenant:a", 4), ("other", 9)] {
+        harness.fold(event("invoice.sent").tag(tenant).data(json!(amount)));
+    }
+    assert_eq!(harness.rows("totals"), [(json!("tenant:a"), json!(7)), (json!("tenant:b"), json!(5))]);
+    assert_eq!(harness.describe()["partition-by"], "key");
+    harness.check_replay();
+}

@@ -324,8 +324,7 @@ impl Runner {
         }
         let took = begun.elapsed();
         self.unflushed = true;
-        // Where each partition is given all events, one of them counts.
-        if self.partition.index == 0 || !self.source.is_shared(self.partition) {
+        if self.source.counts() {
             self.uncommitted += events.len() as u64;
             self.version.add_folded(events.len() as u64);
         }

@@ -16,9 +16,8 @@ pub(super) struct Source {
     /// What is left of blocks: the partition's events where the host divides
     /// them, all where the plug-in does it by a key of its own.
     given: Partition,
-    /// Lets the log fetch the next block beside the fold of this one; the other
-    /// partitions then find it in the log's cache.
-    reads_ahead: bool,
+    /// It is the first partition, or the only one.
+    is_first: bool,
     /// The end of the block last read, since what the plug-in wants was not rare
     /// in it: until there the log need not be asked for rare events.
     block_to: Position,
@@ -42,12 +41,13 @@ impl Source {
             Some(PartitionBy::Key) | None => Partition::WHOLE,
         };
         let types = description.events.clone();
-        Self { log, types, given, reads_ahead: partition.index == 0, block_to: 0 }
+        Self { log, types, given, is_first: partition.index == 0, block_to: 0 }
     }
 
-    /// Whether other partitions are given the same events.
-    pub(super) fn is_shared(&self, partition: Partition) -> bool {
-        self.given != partition
+    /// Whether its events count as folded: where each partition is given all of
+    /// them, those of one do.
+    pub(super) fn counts(&self) -> bool {
+        self.is_first || !self.given.is_whole()
     }
 
     /// From `first` on, at most up to `last`, chosen of at most `most` events;
@@ -65,7 +65,8 @@ impl Source {
         }
         let Some(block) = self.log.block(first)? else { return Ok(None) };
         let start = (first - block.first()) as usize;
-        if start == 0 && self.reads_ahead {
+        // The other partitions find the next block in the log's cache.
+        if start == 0 && self.is_first {
             self.read_ahead(block.last() + 1);
         }
         self.block_to = block.last();
@@ -85,6 +86,7 @@ impl Source {
         }
     }
 
+    /// Lets the log fetch a block beside the fold of the one before.
     fn read_ahead(&self, position: Position) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if position <= self.log.head() {

@@ -318,22 +318,10 @@ impl<'de> Deserializer<'de> for &mut Plain<'de> {
 
     #[inline]
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value> {
-        // Types of `serde_json` itself, which talk to its own reader.
+        // Raw values of `serde_json`, which talk to its own reader.
         match name.starts_with("$serde_json") {
             true => Err(Unplain),
             false => visitor.visit_newtype_struct(self),
-        }
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value> {
-        match name.starts_with("$serde_json") {
-            true => Err(Unplain),
-            false => self.deserialize_any(visitor),
         }
     }
 
@@ -372,7 +360,7 @@ impl<'de> Deserializer<'de> for &mut Plain<'de> {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char unit unit_struct seq tuple tuple_struct map
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char unit unit_struct seq tuple tuple_struct map struct
     }
 }
 
