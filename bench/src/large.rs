@@ -45,7 +45,7 @@ const SETTINGS: &str = r#"
 memory = "64 MiB"
 cache = "24 MiB"
 [policies]
-commit-bytes = "6 MiB"
+commit-bytes = "128 MiB"
 "#;
 /// How often the fold's memory is looked at.
 const SAMPLED: Duration = Duration::from_millis(50);

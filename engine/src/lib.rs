@@ -15,13 +15,15 @@
 //! - [`http`]: one file a resource.
 //! - [`cli`]: one file a command.
 //!
-//! Beside them stands [`clock`], the only place that asks what time it is.
+//! Beside them stand [`clock`], the only place that asks what time it is, and
+//! `filter`: Bloom filters, for the sorted runs of `log` and of `state`.
 
 pub mod cli;
 pub mod clock;
 pub mod deploy;
 pub mod engine;
 pub mod event;
+mod filter;
 pub mod http;
 pub mod log;
 pub mod plugin;

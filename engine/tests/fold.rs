@@ -70,9 +70,12 @@ fn small_blocks(events: usize) -> Arc<MemoryLog> {
 fn the_sizes_of_blocks_and_calls_and_restarts_make_no_difference() {
     let fixture = Fixture::new();
     let plain = fixture.load("counts", "");
-    let tiny = [1, 3, 4096].map(|events| {
-        fixture.load("counts", &format!("[policies]\nblock-events = {events}\ncommit-bytes = {events}"))
-    });
+    let sizes = [1, 3, 4096].into_iter().flat_map(|events| ["commit", "flush"].map(|what| (events, what)));
+    let tiny: Vec<_> = sizes
+        .map(|(events, what)| {
+            fixture.load("counts", &format!("[policies]\nblock-events = {events}\n{what}-bytes = {events}"))
+        })
+        .collect();
     let batches = prop::collection::vec(prop::collection::vec(0_u8..5, 1..40), 1..12);
     let cases = (batches, prop::sample::select(vec![1_usize, 7, 64, 4096]), 0..tiny.len());
     let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };

@@ -38,6 +38,16 @@ fn version(plugin: &Arc<Plugin>, partitions: usize) -> Arc<Version> {
     Arc::new(Version::new(plugin.name(), "0", Arc::clone(plugin), Arc::new(state)))
 }
 
+/// Sizes of calls, and what is done after each: a commit, or a flush without one.
+const SIZES: [(usize, &str); 6] = [
+    (1, "commit-bytes = 1"),
+    (7, "commit-bytes = 7"),
+    (4096, "commit-bytes = 4096"),
+    (1, "flush-bytes = 1"),
+    (7, "flush-bytes = 7"),
+    (4096, "flush-bytes = 4096"),
+];
+
 /// All rows of all tables, indexes included, in the order in which they are read.
 fn rows(version: &Version) -> Vec<(Vec<u8>, Vec<u8>)> {
     let view = version.state().view().unwrap();
@@ -54,10 +64,10 @@ fn the_number_of_partitions_the_sizes_of_calls_and_restarts_make_no_difference()
         runtime.block_on(host.load(name, &components::bytes(name), &settings)).unwrap()
     };
     let plain = PLUGINS.map(|name| load(name, ""));
-    let sizes = [1, 7, 4096];
-    let sized = PLUGINS.map(|name| {
-        sizes.map(|size| load(name, &format!("[policies]\nblock-events = {size}\ncommit-bytes = {size}")))
+    let sizes = SIZES.map(|(events, policy)| {
+        format!("[limits]\ncache = \"0\"\n[policies]\nblock-events = {events}\n{policy}")
     });
+    let sized = PLUGINS.map(|name| sizes.each_ref().map(|settings| load(name, settings)));
     let scheduler = {
         let _context = runtime.enter();
         Scheduler::new(2).unwrap()
@@ -82,7 +92,7 @@ fn the_number_of_partitions_the_sizes_of_calls_and_restarts_make_no_difference()
         batches,
         prop::sample::select(vec![1_usize, 7, 4096]),
         0..PLUGINS.len(),
-        0..sizes.len(),
+        0..SIZES.len(),
         1_usize..6,
         any::<u8>(),
     );

@@ -9,10 +9,11 @@ use std::{
 
 use projectionist_tests::program::workspace;
 
-/// What each module of the engine may use. `clock` and `event` may be used by all.
+/// What each module of the engine may use, beside those of `FREE`.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("event", &[]),
+    ("filter", &[]),
     ("log", &[]),
     ("state", &[]),
     ("plugin", &[]),
@@ -28,6 +29,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("lib", &[]),
     ("main", &["cli"]),
 ];
+
+/// What all may use.
+const FREE: &[&str] = &["clock", "event", "filter"];
 
 /// Which crates may appear only in some modules.
 const ONLY_IN: &[(&str, &[&str])] = &[
@@ -52,7 +56,7 @@ fn modules_use_only_what_the_plan_lets_them_use() {
             continue;
         };
         for used in source.modules_used() {
-            let free = used == module || ["clock", "event"].contains(&used.as_str());
+            let free = used == module || FREE.contains(&used.as_str());
             if !free && !allowed.contains(&used.as_str()) && MAY_USE.iter().any(|(name, _)| *name == used) {
                 wrong.push(format!("{}: {module} may not use {used}", source.name()));
             }

@@ -91,7 +91,12 @@ pub struct Policies {
     /// While it catches up, commit once so many bytes have changed.
     #[serde(deserialize_with = "size")]
     pub commit_bytes: u64,
-    /// While it catches up, commit after so long at the latest.
+    /// While it catches up, take from an instance what it has changed once that
+    /// is so many bytes; a tenth of `limits.memory` where absent.
+    #[serde(deserialize_with = "optional_size")]
+    pub flush_bytes: Option<u64>,
+    /// While it catches up, commit after so long, or after a few times as long as
+    /// the last commit took.
     #[serde(deserialize_with = "duration")]
     pub commit_interval: Duration,
     /// How many events a call gets at most.
@@ -105,6 +110,7 @@ impl Default for Policies {
             partitions: None,
             keep: 1,
             commit_bytes: 64 << 20,
+            flush_bytes: None,
             commit_interval: Duration::from_secs(5),
             block_events: 4096,
         }
@@ -221,6 +227,7 @@ impl Settings {
         count("policies.keep", self.policies.keep, 0, 100)?;
         count("policies.block-events", self.policies.block_events, 1, 65_536)?;
         size("policies.commit-bytes", self.policies.commit_bytes, 1, 2 << 30)?;
+        size("policies.flush-bytes", self.policies.flush_bytes.unwrap_or(1), 1, 2 << 30)?;
         for name in self.values.keys() {
             let wrong = |reason| Err(SettingsError::Value { name: name.clone(), reason });
             if name.is_empty() || name.contains(['=', '\0']) {

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{clock, plugin::Policies, state::Durability};
+use crate::{clock, plugin::Settings, state::Durability};
 
 /// How long commits may go without fsync, from the first of them on. It also
 /// bounds how long pages that those commits freed stay unused.
@@ -17,6 +17,14 @@ const DURABLE_EVERY: Duration = Duration::from_secs(1);
 /// it writes down where it stands: all it spares is to read past them again.
 const PASSED_EVERY: Duration = Duration::from_secs(60);
 
+/// A commit that has taken long is followed by none for so many times as long:
+/// the larger the state, the more a commit has to take along to be worth it.
+const COMMITS_SHARE: u32 = 4;
+
+/// Which share of its memory an instance may fill with changes, as they are
+/// flushed: it holds them several times as large, and once more while it flushes.
+const DIRTY_SHARE: u64 = 10;
+
 /// How long a live version that has fallen behind the head keeps its readers
 /// waiting for the next commit.
 const VISIBLE_EVERY: Duration = Duration::from_millis(20);
@@ -24,8 +32,10 @@ const VISIBLE_EVERY: Duration = Duration::from_millis(20);
 /// Decides about commits by what has been done since the last one.
 pub(super) struct CommitPolicy {
     bytes: u64,
+    flush_bytes: u64,
     interval: Duration,
     last: Instant,
+    took: Duration,
     /// Since when there are commits that a power loss would take back.
     volatile_since: Option<Instant>,
     /// Since when it has come on without a commit.
@@ -33,24 +43,31 @@ pub(super) struct CommitPolicy {
 }
 
 impl CommitPolicy {
-    pub(super) fn new(policies: &Policies) -> Self {
+    pub(super) fn new(Settings { limits, policies, .. }: &Settings) -> Self {
         Self {
             bytes: policies.commit_bytes,
+            flush_bytes: policies.flush_bytes.unwrap_or(limits.memory / DIRTY_SHARE),
             interval: policies.commit_interval,
             last: clock::instant(),
+            took: Duration::ZERO,
             volatile_since: None,
             passed_since: None,
         }
     }
 
     /// Whether a replaying version should commit now.
-    pub(super) fn replaying(&self, dirty_bytes: u64) -> bool {
-        dirty_bytes >= self.bytes || self.last.elapsed() >= self.interval
+    pub(super) fn replaying(&self, uncommitted_bytes: u64) -> bool {
+        uncommitted_bytes >= self.bytes || self.last.elapsed() >= self.interval.max(COMMITS_SHARE * self.took)
     }
 
     /// Whether a live version should commit now.
-    pub(super) fn live(&self, at_head: bool, dirty_bytes: u64) -> bool {
-        at_head || dirty_bytes >= self.bytes || self.last.elapsed() >= VISIBLE_EVERY
+    pub(super) fn live(&self, at_head: bool, uncommitted_bytes: u64) -> bool {
+        at_head || uncommitted_bytes >= self.bytes || self.last.elapsed() >= VISIBLE_EVERY
+    }
+
+    /// Whether an instance should be flushed, commit or not.
+    pub(super) fn flush_due(&self, dirty_bytes: u64) -> bool {
+        dirty_bytes >= self.flush_bytes
     }
 
     /// With which durability the next commit is due. One that ends a replay, or
@@ -70,8 +87,10 @@ impl CommitPolicy {
         self.passed_since.get_or_insert(self.last);
     }
 
-    pub(super) fn committed(&mut self, durability: Durability) {
+    /// A commit has taken so long.
+    pub(super) fn committed(&mut self, durability: Durability, took: Duration) {
         self.last = clock::instant();
+        self.took = took;
         match durability {
             Durability::Eventual => {
                 self.volatile_since.get_or_insert(self.last);
@@ -93,29 +112,29 @@ mod tests {
 
     #[test]
     fn a_live_version_is_visible_at_once_and_durable_within_a_second() {
-        let mut policy = CommitPolicy::new(&Policies::default());
+        let mut policy = CommitPolicy::new(&Settings::default());
         assert_eq!(policy.durability(true), Durability::Durable);
         assert_eq!((policy.durability(false), policy.durable_due()), (Durability::Eventual, None));
-        policy.committed(Durability::Eventual);
+        policy.committed(Durability::Eventual, Duration::ZERO);
         let due = policy.durable_due();
-        policy.committed(Durability::Eventual);
+        policy.committed(Durability::Eventual, Duration::ZERO);
         assert!(due.is_some() && policy.durable_due() == due, "it counts from the first of them");
         policy.volatile_since = policy.volatile_since.and_then(|since| since.checked_sub(DURABLE_EVERY));
         assert_eq!(policy.durability(false), Durability::Durable);
-        policy.committed(Durability::Durable);
+        policy.committed(Durability::Durable, Duration::ZERO);
         assert_eq!((policy.durability(false), policy.durable_due()), (Durability::Eventual, None));
     }
 
     #[test]
     fn what_was_read_past_is_written_down_later() {
-        let mut policy = CommitPolicy::new(&Policies::default());
+        let mut policy = CommitPolicy::new(&Settings::default());
         policy.passed();
         let due = policy.durable_due();
         policy.passed();
         assert!(due.is_some() && policy.durable_due() == due, "it counts from the first time");
-        policy.committed(Durability::Eventual);
+        policy.committed(Durability::Eventual, Duration::ZERO);
         assert!(policy.durable_due() < due, "what was committed meanwhile does not wait so long");
-        policy.committed(Durability::Durable);
+        policy.committed(Durability::Durable, Duration::ZERO);
         assert_eq!(policy.durable_due(), None);
     }
 }

@@ -6,6 +6,8 @@
 //! checkpoint and digest together. Whatever fails, it drops the instance and
 //! everything since the checkpoint, so state and checkpoint never disagree.
 
+mod failure;
+
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
@@ -14,27 +16,22 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     call_size::CallSize,
     commit::CommitPolicy,
-    reader::ViewReader,
     rounds::Rounds,
     scheduler::Class,
     source::{Portion, Source},
-    suspect::{Finding, Suspect},
-    version::{EventAtFault, Halt, Phase, Version},
+    suspect::Suspect,
+    version::{Halt, Phase, Version},
 };
 use crate::{
     clock,
     event::{Block, Partition, Position},
     log::EventLog,
-    plugin::{ApplyError, Instance, PluginError, description::OnFailure},
-    state::{Change, DeadLetter, Durability, PartitionState, Snapshot, StateError, View},
+    plugin::{ApplyError, Changes, Instance, PluginError, description::OnFailure},
+    state::{Change, DeadLetter, Durability, Memtable, PartitionState, Snapshot, StateError, Uncommitted},
 };
 
 /// A version that has had nothing to do for so long gives its instance back.
 const IDLE: Duration = Duration::from_secs(60);
-/// So many traps that no single event causes are borne before the runner halts.
-const UNEXPLAINED_FAILURES: u32 = 16;
-/// After so many positions without one, they are forgotten.
-const FORGIVEN_AFTER: u64 = 1_000_000;
 
 /// What drives one partition of a version.
 pub(super) struct Runner {
@@ -58,9 +55,11 @@ pub(super) struct Runner {
     /// Up to where the others know its state: committed, or read past without
     /// a change.
     told: Position,
-    /// The instance has folded something since the last commit.
+    /// The instance has folded something since the last flush.
     unflushed: bool,
-    /// How many events that were.
+    /// What has been flushed since the last commit.
+    flushed: Memtable,
+    /// How many events have been folded since the last commit.
     uncommitted: u64,
     /// About what a flush would return, in bytes.
     dirty: u64,
@@ -91,19 +90,20 @@ impl Runner {
         class: Arc<Class>,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let policies = &version.plugin().settings().policies;
+        let settings = version.plugin().settings();
         let position = version.state().partitions()[partition.index].checkpoint().position;
         Self {
             source: Source::new(Arc::clone(&log), version.plugin().description(), partition),
             on_failure: version.plugin().on_failure(),
-            commit: CommitPolicy::new(policies),
-            call_size: CallSize::new(policies.block_events),
+            commit: CommitPolicy::new(settings),
+            call_size: CallSize::new(settings.policies.block_events),
             position,
             told: position,
             live: false,
             instance: None,
             started_at: 0,
             unflushed: false,
+            flushed: Memtable::default(),
             uncommitted: 0,
             dirty: 0,
             suspect: None,
@@ -178,7 +178,7 @@ impl Runner {
         loop {
             let (head, goal) = (self.log.head(), self.rounds.goal());
             let behind = self.position < head.min(goal);
-            if self.is_to_stop() || (!behind && !self.unflushed && self.position <= self.told) {
+            if self.is_to_stop() || (!behind && self.is_committed() && self.position <= self.told) {
                 return Ok(goal >= head);
             }
             let step = match behind {
@@ -282,17 +282,20 @@ impl Runner {
         self.folded(to).await
     }
 
-    /// All up to `last` is folded: commits if it is time to.
+    /// All up to `last` is folded: flushes or commits if it is time to.
     async fn folded(&mut self, last: Position) -> Result<(), StepError> {
         self.position = last;
         let at_head = last >= self.log.head();
+        let uncommitted = self.dirty + self.flushed.bytes();
         let due = match self.live {
             _ if self.suspect.is_some() => true,
-            true => self.commit.live(at_head, self.dirty),
-            false => self.commit.replaying(self.dirty),
+            true => self.commit.live(at_head, uncommitted),
+            false => self.commit.replaying(uncommitted),
         };
         if due {
             self.commit(self.durability(true)).await?;
+        } else if self.commit.flush_due(self.dirty) {
+            self.gather().await?;
         }
         self.clear_suspect()
     }
@@ -306,9 +309,9 @@ impl Runner {
     ) -> Result<Duration, StepError> {
         let guest = |named, reason| StepError::Guest { first, last, named, reason };
         if self.instance.is_none() {
-            let state = self.state().view().map_err(host)?;
-            let state = Arc::new(ViewReader(Arc::new(state)));
-            let instance = self.version.plugin().start(state, self.partition).await;
+            let committed = Arc::new(self.state().snapshot().map_err(host)?);
+            let state = Uncommitted::new(committed, self.flushed.clone());
+            let instance = self.version.plugin().start(Arc::new(state), self.partition).await;
             self.instance = Some(instance.map_err(|error| match error {
                 PluginError::Host { .. } => host(error),
                 error => StepError::Halt(Halt { event: None, reason: error.to_string(), host: false }),
@@ -331,46 +334,88 @@ impl Runner {
         Ok(took)
     }
 
+    /// Takes what the instance has changed, or nothing.
+    async fn flush(&mut self) -> Result<Changes, StepError> {
+        let (first, last) = (self.checkpoint() + 1, self.position);
+        match &mut self.instance {
+            Some(instance) if self.unflushed => instance.flush().await.map_err(|error| StepError::Guest {
+                first,
+                last,
+                named: None,
+                reason: error.to_string(),
+            }),
+            _ => Ok(Changes::default()),
+        }
+    }
+
+    /// Flushes the instance, which may hold only so much, and leaves the commit
+    /// for later: the more it takes along, the less of the file it writes for each.
+    async fn gather(&mut self) -> Result<(), StepError> {
+        let changes = self.flush().await?;
+        self.flushed.add(changes.iter().map(Change::from));
+        self.unflushed = false;
+        self.dirty = 0;
+        self.set_state(Arc::new(self.state().snapshot().map_err(host)?));
+        Ok(())
+    }
+
     /// Flushes the instance and commits with the checkpoint. Where nothing has
     /// changed, a commit can wait.
     async fn commit(&mut self, durability: Durability) -> Result<(), StepError> {
-        if !self.unflushed && self.suspect.is_none() && matches!(durability, Durability::Eventual) {
+        if self.is_committed() && self.suspect.is_none() && matches!(durability, Durability::Eventual) {
             self.commit.passed();
             self.tell(None);
             return Ok(());
         }
-        let first = self.checkpoint() + 1;
-        let changes = match &mut self.instance {
-            Some(instance) if self.unflushed => Some(instance.flush().await.map_err(|error| {
-                StepError::Guest { first, last: self.position, named: None, reason: error.to_string() }
-            })?),
-            _ => None,
+        let changes = self.flush().await?;
+        let changes = changes.iter().map(Change::from);
+        let begun = clock::instant();
+        let (state, position, events) = (self.state(), self.position, self.uncommitted);
+        let committed = if self.flushed.is_empty() {
+            state.commit(changes, position, events, None, durability)
+        } else {
+            let mut flushed = self.flushed.clone();
+            flushed.add(changes);
+            state.commit(flushed.iter(), position, events, None, durability)
         };
-        let changes = changes.iter().flat_map(|changes| changes.iter());
-        let changes = changes.map(|(table, key, value)| Change { table, key, value });
-        self.state().commit(changes, self.position, self.uncommitted, None, durability).map_err(host)?;
-        self.committed(durability).map_err(host)
+        committed.map_err(host)?;
+        self.committed(durability, begun.elapsed()).map_err(host)
+    }
+
+    /// Whether nothing has been folded since the last commit.
+    fn is_committed(&self) -> bool {
+        !self.unflushed && self.flushed.is_empty()
     }
 
     /// Commits nothing new, for its durability or for a dead letter.
     fn save(&mut self, dead: Option<&DeadLetter>) -> Result<(), Halt> {
         let durability = Durability::Durable;
         self.state().commit([], self.position, 0, dead, durability).map_err(Halt::of_host)?;
-        self.committed(durability).map_err(Halt::of_host)
+        self.committed(durability, Duration::ZERO).map_err(Halt::of_host)
     }
 
-    fn committed(&mut self, durability: Durability) -> Result<(), StateError> {
-        self.commit.committed(durability);
-        self.unflushed = false;
-        self.uncommitted = 0;
-        self.dirty = 0;
+    fn committed(&mut self, durability: Durability, took: Duration) -> Result<(), StateError> {
+        self.commit.committed(durability, took);
+        self.forget_uncommitted();
         let snapshot = Arc::new(self.state().snapshot()?);
-        if let Some(instance) = &mut self.instance {
-            let view = View::new([Arc::clone(&snapshot)], self.position);
-            instance.set_state(Arc::new(ViewReader(Arc::new(view))));
-        }
+        self.set_state(Arc::clone(&snapshot));
         self.tell(Some(snapshot));
         Ok(())
+    }
+
+    /// It is committed now, or lost.
+    fn forget_uncommitted(&mut self) {
+        self.unflushed = false;
+        self.flushed = Memtable::default();
+        self.uncommitted = 0;
+        self.dirty = 0;
+    }
+
+    /// What the instance reads from now on.
+    fn set_state(&mut self, committed: Arc<Snapshot>) {
+        if let Some(instance) = &mut self.instance {
+            instance.set_state(Arc::new(Uncommitted::new(committed, self.flushed.clone())));
+        }
     }
 
     /// Lets readers see it, as soon as the other partitions are there as well.
@@ -379,89 +424,6 @@ impl Runner {
         let seen = self.version.state().advance(self.partition.index, self.position, snapshot);
         if let Some(position) = seen {
             self.version.set_position(position);
-        }
-    }
-
-    /// Goes back to the checkpoint and narrows down what is at fault.
-    fn failed(
-        &mut self,
-        first: Position,
-        last: Position,
-        named: Option<Position>,
-        reason: String,
-    ) -> Result<(), Halt> {
-        // Neither the instance nor the state holds anything of other events that is not committed.
-        let isolated = self.started_at + 1 == first && self.checkpoint() + 1 == first;
-        self.instance = None;
-        self.position = self.checkpoint();
-        self.unflushed = false;
-        self.uncommitted = 0;
-        self.dirty = 0;
-        self.last_failure.clone_from(&reason);
-        match Suspect::after_failure(first, last, named, isolated) {
-            Finding::Among(suspect) => {
-                tracing::debug!(
-                    plugin = self.version.name(),
-                    first,
-                    last,
-                    reason,
-                    "looking for the event at fault"
-                );
-                self.suspect = Some(suspect);
-                Ok(())
-            }
-            Finding::Event(position) => {
-                self.suspect = None;
-                self.give_up_on(position, reason)
-            }
-        }
-    }
-
-    /// The policy for an event that cannot be folded.
-    fn give_up_on(&mut self, position: Position, reason: String) -> Result<(), Halt> {
-        let block = self.log.block(position).map_err(Halt::of_host)?;
-        let event = block.map(|block| block.event(&block.heads[(position - block.first()) as usize]));
-        let Some(event) = event else { return Err(Halt { event: None, reason, host: false }) };
-        let (id, event_type) = (event.envelope.id, event.envelope.event_type);
-        if self.on_failure == OnFailure::Halt {
-            return Err(Halt { event: Some(EventAtFault { position, id, event_type }), reason, host: false });
-        }
-        tracing::warn!(plugin = self.version.name(), position, id, reason, "kept as a dead letter");
-        let dead = DeadLetter { position, event_id: id, event_type, reason, recorded: clock::now() };
-        self.position = position;
-        self.save(Some(&dead))
-    }
-
-    /// Ends the search once the suspects have passed after all.
-    fn clear_suspect(&mut self) -> Result<(), StepError> {
-        if !self.suspect.is_some_and(|suspect| suspect.passed(self.position)) {
-            return Ok(());
-        }
-        self.suspect = None;
-        self.call_size.reset();
-        if self.position > self.last_unexplained + FORGIVEN_AFTER {
-            self.unexplained = 0;
-        }
-        self.last_unexplained = self.position;
-        self.unexplained += 1;
-        let reason = &self.last_failure;
-        tracing::warn!(
-            plugin = self.version.name(),
-            position = self.position,
-            reason,
-            "passed at the second try"
-        );
-        match self.unexplained < UNEXPLAINED_FAILURES {
-            true => Ok(()),
-            false => Err(StepError::Halt(Halt {
-                event: None,
-                host: false,
-                reason: format!(
-                    "failed {UNEXPLAINED_FAILURES} times before position {}, but never with a single event and a \
-                     fresh instance, so it seems to keep something outside its tables; the last time: {reason}",
-                    self.position
-                ),
-            })),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use redb::Table;
 
 use super::{
-    PartitionState,
+    PartitionState, TableIndex,
     dead_letter::{DEAD_LETTERS, DeadLetter},
     digest::{Digest, EntryHasher},
     error::{Origin, StateError},
@@ -23,6 +23,12 @@ pub struct Change<'a> {
     pub key: &'a [u8],
     /// The new value; none: the entry is removed.
     pub value: Option<&'a [u8]>,
+}
+
+impl<'a> From<(TableIndex, &'a [u8], Option<&'a [u8]>)> for Change<'a> {
+    fn from((table, key, value): (TableIndex, &'a [u8], Option<&'a [u8]>)) -> Self {
+        Self { table, key, value }
+    }
 }
 
 /// What survives a crash.

@@ -7,6 +7,8 @@
 //!   together in one transaction or not at all.
 //! - [`View`] (`view.rs`): a version's state as it stood at one position, its
 //!   partitions read as one; [`Snapshot`] (`snapshot.rs`): one of them.
+//! - [`Memtable`] (`memtable.rs`): changes that are flushed but not committed;
+//!   [`Uncommitted`] (`uncommitted.rs`): a partition's state with them.
 //! - [`Digest`] (`digest.rs`): a hash of all entries, kept up change by change.
 //! - [`DeadLetter`] (`dead_letter.rs`): an event that could not be folded.
 //! - [`StateFolder`] (`folder.rs`): where their files lie.
@@ -26,11 +28,13 @@ mod digest;
 mod error;
 mod folder;
 pub mod key;
+mod memtable;
 mod meta;
 mod partition;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod uncommitted;
 pub mod value;
 mod version;
 mod view;
@@ -40,10 +44,12 @@ pub use dead_letter::DeadLetter;
 pub use digest::Digest;
 pub use error::StateError;
 pub use folder::StateFolder;
+pub(crate) use memtable::Memtable;
 pub use meta::Checkpoint;
 pub use partition::PartitionState;
 pub use snapshot::KeyRange;
 pub(crate) use snapshot::Snapshot;
+pub(crate) use uncommitted::Uncommitted;
 pub use version::VersionState;
 pub use view::{Entry, View};
 

@@ -8,10 +8,10 @@ use std::ops::Bound;
 use redb::{ReadableTable, StorageError, Table, WriteTransaction};
 
 use super::{
-    filter::Filter,
     runs::{Entry, Filters, PAGE_ENTRIES, PageKey, Run, entries},
     tables::{FILTERS, PAGES, PIECE, RUNS},
 };
+use crate::filter::Filter;
 
 /// So many runs become one.
 const MERGED: usize = 8;

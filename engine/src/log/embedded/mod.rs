@@ -7,7 +7,7 @@
 //! - `sealed.rs`: reading the sealed part through its index.
 //! - `seal.rs`: the index entries of full blocks.
 //! - `runs.rs`: the index of ids, subjects and tags; `merge.rs`: how it is kept
-//!   small; `filter.rs`: which keys are not in a part of it.
+//!   small.
 //! - `rare.rs`: events of rare types, kept once more apart.
 //! - `tables.rs`: the tables of the file and their keys.
 //! - `cache.rs`: recently used blocks.
@@ -23,7 +23,6 @@
 //! Not here: who may append (`admission`), what a block looks like (`block`).
 
 mod cache;
-mod filter;
 mod merge;
 mod rare;
 mod runs;

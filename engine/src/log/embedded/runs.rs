@@ -15,10 +15,9 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, StorageError};
 
 use super::{
     super::{LogError, keys::Key},
-    filter::Filter,
     tables::{Doing, FILTERS, PAGES, RUNS},
 };
-use crate::event::Position;
+use crate::{event::Position, filter::Filter};
 
 const ACTION: &str = "read its index";
 

@@ -125,6 +125,50 @@ proptest! {
     }
 }
 
+proptest! {
+    /// What is flushed without a commit reads as if it were committed, and is
+    /// committed as that.
+    #[test]
+    fn what_is_not_committed_yet_reads_as_if_it_were(
+        committed in proptest::collection::vec(any_change(), 0..20),
+        flushes in proptest::collection::vec(proptest::collection::vec(any_change(), 0..20), 0..9),
+        start in proptest::option::of(proptest::collection::vec(0_u8..3, 0..4)),
+        end in proptest::option::of(proptest::collection::vec(0_u8..3, 0..4)),
+        reverse: bool,
+        limit in 0_usize..12,
+    ) {
+        let partition = || {
+            let state = PartitionState::in_memory(&tables(&["a", "b"])).unwrap();
+            state.commit(changes(&committed), 1, 1, None, Durability::Eventual).unwrap();
+            state
+        };
+        let (gathered, step_by_step) = (partition(), partition());
+        let mut memtable = Memtable::default();
+        for flush in &flushes {
+            // As a flush is: sorted, and each key once, the last time that it changed.
+            let sorted: BTreeMap<_, _> =
+                flush.iter().map(|(table, key, value)| ((*table, key), value.as_deref())).collect();
+            let sorted: Vec<_> =
+                sorted.iter().map(|((table, key), value)| Change { table: *table, key, value: *value }).collect();
+            memtable.add(sorted.iter().copied());
+            step_by_step.commit(sorted, 2, 1, None, Durability::Eventual).unwrap();
+        }
+        let uncommitted = Uncommitted::new(Arc::new(gathered.snapshot().unwrap()), memtable.clone());
+        let view = step_by_step.view().unwrap();
+        let range = KeyRange { start, end, reverse, limit };
+        for table in 0..2 {
+            prop_assert_eq!(uncommitted.scan(table, &range).unwrap(), view.scan(table, &range).unwrap());
+            prop_assert_eq!(uncommitted.is_empty(table).unwrap(), view.is_empty(table).unwrap());
+            for (_, key, _) in committed.iter().chain(flushes.iter().flatten()) {
+                prop_assert_eq!(uncommitted.get(table, key).unwrap(), view.get(table, key).unwrap());
+            }
+        }
+        gathered.commit(memtable.iter(), 2, flushes.len() as u64, None, Durability::Eventual).unwrap();
+        prop_assert_eq!(gathered.checkpoint().digest, step_by_step.checkpoint().digest);
+        prop_assert_eq!(entries(&gathered.view().unwrap(), 2), entries(&view, 2));
+    }
+}
+
 #[test]
 fn a_key_in_two_partitions_is_an_error_that_names_it() {
     let state = VersionState::in_memory(&tables(&["a"]), 3).unwrap();

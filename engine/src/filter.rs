@@ -1,7 +1,8 @@
-//! Which keys a run does not have, told without reading it: a Bloom filter
-//! whose bits for one key lie in one line of the processor's cache.
+//! Which keys a sorted run does not have, told without looking into it: a Bloom
+//! filter whose bits for one key lie in one line of the processor's cache.
 
-use super::super::keys::Key;
+/// A key as filters know it: a hash of 128 bits.
+type Key = u128;
 
 /// A line of 512 bits.
 const LINE: usize = 64;
@@ -9,30 +10,30 @@ const BITS_A_KEY: u64 = 14;
 /// How many bits a key sets.
 const PROBES: u32 = 7;
 
-/// At most so many bytes a filter takes. A run with more keys has none: looking
-/// into it costs reading a page.
+/// At most so many bytes a filter takes. A run with more keys has none: it has to
+/// be looked into.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// A filter, as it lies on disk too. Empty, it knows nothing.
+/// A filter, as the log keeps it on disk too. Empty, it knows nothing.
 #[derive(Debug, Default)]
-pub(super) struct Filter(Vec<u8>);
+pub(crate) struct Filter(Vec<u8>);
 
 impl Filter {
     /// A filter that will take about so many keys.
-    pub(super) fn with_room_for(keys: u64) -> Self {
+    pub(crate) fn with_room_for(keys: u64) -> Self {
         let bytes = (keys.saturating_mul(BITS_A_KEY) / 8 + 1).next_multiple_of(LINE as u64);
         Self(if bytes <= MOST_BYTES { vec![0; bytes as usize] } else { Vec::new() })
     }
 
-    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    pub(super) fn insert(&mut self, key: Key) {
+    pub(crate) fn insert(&mut self, key: Key) {
         if let Some(line) = self.line(key) {
             let line = &mut self.0[line..][..LINE];
             bits(key).for_each(|bit| line[bit / 8] |= 1 << (bit % 8));
@@ -40,7 +41,7 @@ impl Filter {
     }
 
     /// Whether a key may be among those inserted.
-    pub(super) fn may_hold(&self, key: Key) -> bool {
+    pub(crate) fn may_hold(&self, key: Key) -> bool {
         self.line(key).is_none_or(|line| {
             let line = &self.0[line..][..LINE];
             bits(key).all(|bit| line[bit / 8] & 1 << (bit % 8) != 0)
@@ -63,12 +64,13 @@ fn bits(key: Key) -> impl Iterator<Item = usize> {
 
 #[cfg(test)]
 mod tests {
+    use xxhash_rust::xxh3::xxh3_128;
+
     use super::*;
-    use crate::log::keys::Keys;
 
     #[test]
     fn knows_its_keys_and_hardly_any_other() {
-        let key = |number: u32| Keys::new(7).subject(&number.to_le_bytes());
+        let key = |number: u32| xxh3_128(&number.to_le_bytes());
         let mut filter = Filter::with_room_for(10_000);
         (0..10_000).for_each(|number| filter.insert(key(number)));
         assert!((0..10_000).all(|number| filter.may_hold(key(number))));

@@ -1,0 +1,273 @@
+//! Changes that have been flushed but not committed, sorted, in memory: what a
+//! replay gathers, so that a commit writes a page of the file once for many of
+//! them.
+
+use std::{cmp::Ordering, ops::Range, sync::Arc};
+
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use super::{Change, KeyRange, TableIndex};
+use crate::filter::Filter;
+
+/// Changes by table and key, each as it was last. Cloning shares them.
+///
+/// They lie in sorted runs, one for each time that some were added; neighbours of
+/// about one size become one, so that there are few.
+#[derive(Clone, Default)]
+pub(crate) struct Memtable {
+    /// The oldest, which is the largest, first.
+    runs: Vec<Arc<Run>>,
+}
+
+impl Memtable {
+    /// Adds changes, sorted by table and key, each key once; they count before
+    /// those that are there.
+    pub(crate) fn add<'a>(&mut self, changes: impl ExactSizeIterator<Item = Change<'a>>) {
+        let count = changes.len();
+        if count == 0 {
+            return;
+        }
+        let mut newest = Run::of(changes, count);
+        while let Some(before) = self.runs.pop_if(|before| before.is_mergeable(&newest)) {
+            let both = Merged::new([&*before, &newest].map(Run::all), false);
+            newest = Run::of(both, before.slots.len() + newest.slots.len());
+        }
+        self.runs.push(Arc::new(newest));
+    }
+
+    /// About how many bytes it takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.runs.iter().map(|run| run.size()).sum()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// What has become of a key: its value, or that it was removed; `None` where
+    /// it has not changed.
+    pub(crate) fn get(&self, table: TableIndex, key: &[u8]) -> Option<Option<&[u8]>> {
+        if self.runs.is_empty() {
+            return None;
+        }
+        let hash = hash(table, key);
+        let mut found = self.runs.iter().rev().filter(|run| run.filter.may_hold(hash));
+        found.find_map(|run| run.get(table, key))
+    }
+
+    /// The changes of one table within a range of keys, in its order; its limit
+    /// is the caller's to keep.
+    pub(crate) fn range<'a>(
+        &'a self,
+        table: TableIndex,
+        range: &KeyRange,
+    ) -> impl Iterator<Item = Change<'a>> {
+        let runs = self.runs.iter().map(|run| run.changes(run.within(table, range)));
+        Merged::new(runs, range.reverse)
+    }
+
+    /// All changes, by table and key.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Change<'_>> {
+        Merged::new(self.runs.iter().map(|run| run.all()), false)
+    }
+}
+
+/// Keys of different tables are different.
+fn hash(table: TableIndex, key: &[u8]) -> u128 {
+    xxh3_128_with_seed(key, u64::from(table))
+}
+
+/// What slots can tell apart.
+const MOST_BYTES: usize = u32::MAX as usize - 1;
+
+/// Changes, sorted by table and key, each key once.
+struct Run {
+    /// The slots of each table that it has, by table.
+    tables: Vec<(TableIndex, Range<usize>)>,
+    slots: Vec<Slot>,
+    /// All keys and values, in the order of the slots.
+    bytes: Vec<u8>,
+    filter: Filter,
+}
+
+/// Where a key lies and, up to the next one's key, its value.
+struct Slot {
+    key: u32,
+    /// [`REMOVED`]: there is none.
+    value: u32,
+}
+
+const REMOVED: u32 = u32::MAX;
+
+impl Run {
+    /// `most`: how many changes there are at most.
+    fn of<'a>(changes: impl Iterator<Item = Change<'a>>, most: usize) -> Self {
+        let mut run = Self {
+            tables: Vec::new(),
+            slots: Vec::with_capacity(most),
+            bytes: Vec::new(),
+            filter: Filter::with_room_for(most as u64),
+        };
+        for change in changes {
+            run.push(&change);
+        }
+        run
+    }
+
+    fn push(&mut self, change: &Change<'_>) {
+        let number = self.slots.len();
+        match self.tables.last_mut() {
+            Some((table, slots)) if *table == change.table => slots.end = number + 1,
+            _ => self.tables.push((change.table, number..number + 1)),
+        }
+        let key = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(change.key);
+        let value = change.value.map_or(REMOVED, |value| {
+            let start = self.bytes.len() as u32;
+            self.bytes.extend_from_slice(value);
+            start
+        });
+        self.slots.push(Slot { key, value });
+        self.filter.insert(hash(change.table, change.key));
+    }
+
+    fn size(&self) -> u64 {
+        (self.bytes.len() + self.slots.len() * size_of::<Slot>() + self.filter.as_bytes().len()) as u64
+    }
+
+    /// Whether a newer run is so large that the two should be one.
+    fn is_mergeable(&self, newer: &Self) -> bool {
+        self.slots.len() <= 2 * newer.slots.len() && self.bytes.len() + newer.bytes.len() <= MOST_BYTES
+    }
+
+    fn entry(&self, number: usize) -> (&[u8], Option<&[u8]>) {
+        let slot = &self.slots[number];
+        let end = self.slots.get(number + 1).map_or(self.bytes.len(), |next| next.key as usize);
+        match slot.value {
+            REMOVED => (&self.bytes[slot.key as usize..end], None),
+            value => {
+                let value = value as usize;
+                (&self.bytes[slot.key as usize..value], Some(&self.bytes[value..end]))
+            }
+        }
+    }
+
+    fn table(&self, table: TableIndex) -> Range<usize> {
+        self.tables.iter().find(|(own, _)| *own == table).map_or(0..0, |(_, slots)| slots.clone())
+    }
+
+    fn get(&self, table: TableIndex, key: &[u8]) -> Option<Option<&[u8]>> {
+        let slots = self.table(table);
+        let number = self.first_not_below(slots.clone(), key);
+        let (found, value) = (slots.contains(&number)).then(|| self.entry(number))?;
+        (found == key).then_some(value)
+    }
+
+    /// The first of some slots whose key is not less.
+    fn first_not_below(&self, slots: Range<usize>, key: &[u8]) -> usize {
+        let Range { mut start, mut end } = slots;
+        while start < end {
+            let middle = start + (end - start) / 2;
+            if self.entry(middle).0 < key { start = middle + 1 } else { end = middle }
+        }
+        start
+    }
+
+    fn within(&self, table: TableIndex, range: &KeyRange) -> Range<usize> {
+        let slots = self.table(table);
+        let place = |key: &Option<Vec<u8>>, otherwise| {
+            key.as_ref().map_or(otherwise, |key| self.first_not_below(slots.clone(), key))
+        };
+        place(&range.start, slots.start)..place(&range.end, slots.end)
+    }
+
+    fn all(&self) -> Changes<'_> {
+        self.changes(0..self.slots.len())
+    }
+
+    fn changes(&self, slots: Range<usize>) -> Changes<'_> {
+        let table = self.tables.partition_point(|(_, own)| own.end <= slots.start);
+        Changes { run: self, slots, table }
+    }
+}
+
+/// Some consecutive changes of a run.
+struct Changes<'a> {
+    run: &'a Run,
+    slots: Range<usize>,
+    /// Which of the run's tables the last one was of.
+    table: usize,
+}
+
+impl<'a> Changes<'a> {
+    fn change(&mut self, number: usize) -> Change<'a> {
+        while self.run.tables[self.table].1.end <= number {
+            self.table += 1;
+        }
+        while self.run.tables[self.table].1.start > number {
+            self.table -= 1;
+        }
+        let (key, value) = self.run.entry(number);
+        Change { table: self.run.tables[self.table].0, key, value }
+    }
+}
+
+impl<'a> Iterator for Changes<'a> {
+    type Item = Change<'a>;
+
+    fn next(&mut self) -> Option<Change<'a>> {
+        self.slots.next().map(|number| self.change(number))
+    }
+}
+
+impl DoubleEndedIterator for Changes<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.slots.next_back().map(|number| self.change(number))
+    }
+}
+
+/// The changes of several runs, the oldest first, in the order of their keys. Of
+/// one key that of the newest run.
+struct Merged<'a> {
+    /// Of each run: its next change, and those behind it.
+    runs: Vec<(Option<Change<'a>>, Changes<'a>)>,
+    reverse: bool,
+}
+
+impl<'a> Merged<'a> {
+    fn new(runs: impl IntoIterator<Item = Changes<'a>>, reverse: bool) -> Self {
+        let runs = runs.into_iter().map(|mut changes| {
+            let first = if reverse { changes.next_back() } else { changes.next() };
+            (first, changes)
+        });
+        Self { runs: runs.collect(), reverse }
+    }
+}
+
+impl<'a> Iterator for Merged<'a> {
+    type Item = Change<'a>;
+
+    /// There are few runs, so looking at all of them is fast enough.
+    fn next(&mut self) -> Option<Change<'a>> {
+        let mut first: Option<(usize, Change<'a>)> = None;
+        for (number, (change, _)) in self.runs.iter().enumerate() {
+            let Some(change) = change else { continue };
+            let order = first.map_or(Ordering::Less, |(_, first)| order(change, &first));
+            let is_behind = if self.reverse { order.is_lt() } else { order.is_gt() };
+            if first.is_none() || !is_behind {
+                first = Some((number, *change));
+            }
+        }
+        let (newest, first) = first?;
+        for (number, (change, rest)) in self.runs.iter_mut().enumerate() {
+            if number == newest || change.is_some_and(|change| order(&change, &first).is_eq()) {
+                *change = if self.reverse { rest.next_back() } else { rest.next() };
+            }
+        }
+        Some(first)
+    }
+}
+
+fn order(one: &Change<'_>, other: &Change<'_>) -> Ordering {
+    (one.table, one.key).cmp(&(other.table, other.key))
+}

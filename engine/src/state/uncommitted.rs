@@ -1,0 +1,62 @@
+//! A partition's state with what has not been committed yet.
+
+use std::sync::Arc;
+
+use super::{Entry, KeyRange, StateError, TableIndex, memtable::Memtable, snapshot::Snapshot};
+
+/// A partition's state as its instance has folded it: what is committed, and what
+/// has been flushed since. The instance reads it, and nobody else.
+pub(crate) struct Uncommitted {
+    committed: Arc<Snapshot>,
+    flushed: Memtable,
+}
+
+impl Uncommitted {
+    /// `flushed` since that was committed.
+    pub(crate) fn new(committed: Arc<Snapshot>, flushed: Memtable) -> Self {
+        Self { committed, flushed }
+    }
+
+    /// The value under a key.
+    pub(crate) fn get(&self, table: TableIndex, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        match self.flushed.get(table, key) {
+            Some(value) => Ok(value.map(<[u8]>::to_vec)),
+            None => self.committed.get(table, key),
+        }
+    }
+
+    /// The entries of a range.
+    pub(crate) fn scan(&self, table: TableIndex, range: &KeyRange) -> Result<Vec<Entry>, StateError> {
+        let mut committed = self.committed.entries(table, range)?;
+        let mut flushed = self.flushed.range(table, range).peekable();
+        let is_before = |one: &[u8], other: &[u8]| if range.reverse { one > other } else { one < other };
+        let mut entries = Vec::new();
+        let mut next = committed.next().transpose()?;
+        while entries.len() < range.limit {
+            let change = flushed
+                .next_if(|change| next.as_ref().is_none_or(|(key, _)| !is_before(key.value(), change.key)));
+            match (change, &next) {
+                (Some(change), _) => {
+                    if next.as_ref().is_some_and(|(key, _)| key.value() == change.key) {
+                        next = committed.next().transpose()?;
+                    }
+                    entries.extend(change.value.map(|value| (change.key.to_vec(), value.to_vec())));
+                }
+                (None, Some((key, value))) => {
+                    entries.push((key.value().to_vec(), value.value().to_vec()));
+                    next = committed.next().transpose()?;
+                }
+                (None, None) => break,
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Whether a table has no entries.
+    pub(crate) fn is_empty(&self, table: TableIndex) -> Result<bool, StateError> {
+        match self.flushed.is_empty() {
+            true => Ok(self.committed.len(table)? == 0),
+            false => Ok(self.scan(table, &KeyRange { limit: 1, ..KeyRange::default() })?.is_empty()),
+        }
+    }
+}
