@@ -352,7 +352,7 @@ impl Runner {
     /// for later: the more it takes along, the less of the file it writes for each.
     async fn gather(&mut self) -> Result<(), StepError> {
         let changes = self.flush().await?;
-        self.flushed.add(changes.iter().map(Change::from));
+        self.flushed.add(changes.iter().map(Change::from), changes.bytes());
         self.unflushed = false;
         self.dirty = 0;
         self.set_state(Arc::new(self.state().snapshot().map_err(host)?));
@@ -368,6 +368,7 @@ impl Runner {
             return Ok(());
         }
         let changes = self.flush().await?;
+        let bytes = changes.bytes();
         let changes = changes.iter().map(Change::from);
         let begun = clock::instant();
         let (state, position, events) = (self.state(), self.position, self.uncommitted);
@@ -375,7 +376,7 @@ impl Runner {
             state.commit(changes, position, events, None, durability)
         } else {
             let mut flushed = self.flushed.clone();
-            flushed.add(changes);
+            flushed.add(changes, bytes);
             state.commit(flushed.iter(), position, events, None, durability)
         };
         committed.map_err(host)?;

@@ -11,28 +11,34 @@ use crate::filter::Filter;
 
 /// Changes by table and key, each as it was last. Cloning shares them.
 ///
-/// They lie in sorted runs, one for each time that some were added; neighbours of
-/// about one size become one, so that there are few.
+/// They lie in sorted runs, one for each time that some were added. Neighbours of
+/// about one size become one, so that there are few to look into.
 #[derive(Clone, Default)]
 pub(crate) struct Memtable {
-    /// The oldest, which is the largest, first.
+    /// The oldest first.
     runs: Vec<Arc<Run>>,
 }
 
 impl Memtable {
     /// Adds changes, sorted by table and key, each key once; they count before
     /// those that are there.
-    pub(crate) fn add<'a>(&mut self, changes: impl ExactSizeIterator<Item = Change<'a>>) {
+    /// `bytes`: how many all keys and values have.
+    pub(crate) fn add<'a>(&mut self, changes: impl ExactSizeIterator<Item = Change<'a>>, bytes: usize) {
         let count = changes.len();
         if count == 0 {
             return;
         }
-        let mut newest = Run::of(changes, count);
-        while let Some(before) = self.runs.pop_if(|before| before.is_mergeable(&newest)) {
-            let both = Merged::new([&*before, &newest].map(Run::all), false);
-            newest = Run::of(both, before.slots.len() + newest.slots.len());
+        // Before, so that what is committed next need not be merged.
+        while let [.., older, newer] = self.runs.as_slice()
+            && older.is_mergeable(newer)
+        {
+            let both = Merged::new([older.all(), newer.all()], false);
+            let bytes = older.bytes.len() + newer.bytes.len();
+            let merged = Run::of(both, older.slots.len() + newer.slots.len(), bytes);
+            self.runs.truncate(self.runs.len() - 2);
+            self.runs.push(Arc::new(merged));
         }
-        self.runs.push(Arc::new(newest));
+        self.runs.push(Arc::new(Run::of(changes, count, bytes)));
     }
 
     /// About how many bytes it takes.
@@ -77,18 +83,31 @@ fn hash(table: TableIndex, key: &[u8]) -> u128 {
     xxh3_128_with_seed(key, u64::from(table))
 }
 
-/// What slots can tell apart.
-const MOST_BYTES: usize = u32::MAX as usize - 1;
+/// Runs become no larger by merging: while they do, they take twice the memory.
+const MERGED_BYTES: u64 = 64 << 20;
 
 /// Changes, sorted by table and key, each key once.
 struct Run {
-    /// The slots of each table that it has, by table.
-    tables: Vec<(TableIndex, Range<usize>)>,
+    /// The changes of each table that it has, by table.
+    tables: Vec<Part>,
     slots: Vec<Slot>,
     /// All keys and values, in the order of the slots.
     bytes: Vec<u8>,
     filter: Filter,
 }
+
+/// The changes of one table in a run.
+struct Part {
+    table: TableIndex,
+    slots: Range<usize>,
+    /// How many bytes its keys have in common at their beginning.
+    common: usize,
+    /// The [`sample`]s of every [`SAMPLED`]th key: a search that begins with them
+    /// touches few keys.
+    samples: Vec<u64>,
+}
+
+const SAMPLED: usize = 32;
 
 /// Where a key lies and, up to the next one's key, its value.
 struct Slot {
@@ -100,25 +119,32 @@ struct Slot {
 const REMOVED: u32 = u32::MAX;
 
 impl Run {
-    /// `most`: how many changes there are at most.
-    fn of<'a>(changes: impl Iterator<Item = Change<'a>>, most: usize) -> Self {
+    /// Of at most so many changes and bytes.
+    fn of<'a>(changes: impl Iterator<Item = Change<'a>>, most: usize, bytes: usize) -> Self {
         let mut run = Self {
             tables: Vec::new(),
             slots: Vec::with_capacity(most),
-            bytes: Vec::new(),
+            bytes: Vec::with_capacity(bytes),
             filter: Filter::with_room_for(most as u64),
         };
         for change in changes {
             run.push(&change);
         }
-        run
+        let mut tables = std::mem::take(&mut run.tables);
+        tables.iter_mut().for_each(|part| part.sample(&run));
+        Self { tables, ..run }
     }
 
     fn push(&mut self, change: &Change<'_>) {
         let number = self.slots.len();
         match self.tables.last_mut() {
-            Some((table, slots)) if *table == change.table => slots.end = number + 1,
-            _ => self.tables.push((change.table, number..number + 1)),
+            Some(part) if part.table == change.table => part.slots.end = number + 1,
+            _ => self.tables.push(Part {
+                table: change.table,
+                slots: number..number + 1,
+                common: 0,
+                samples: Vec::new(),
+            }),
         }
         let key = self.bytes.len() as u32;
         self.bytes.extend_from_slice(change.key);
@@ -137,7 +163,7 @@ impl Run {
 
     /// Whether a newer run is so large that the two should be one.
     fn is_mergeable(&self, newer: &Self) -> bool {
-        self.slots.len() <= 2 * newer.slots.len() && self.bytes.len() + newer.bytes.len() <= MOST_BYTES
+        self.slots.len() <= 2 * newer.slots.len() && self.size() + newer.size() <= MERGED_BYTES
     }
 
     fn entry(&self, number: usize) -> (&[u8], Option<&[u8]>) {
@@ -152,33 +178,24 @@ impl Run {
         }
     }
 
-    fn table(&self, table: TableIndex) -> Range<usize> {
-        self.tables.iter().find(|(own, _)| *own == table).map_or(0..0, |(_, slots)| slots.clone())
+    fn part(&self, table: TableIndex) -> Option<&Part> {
+        self.tables.iter().find(|part| part.table == table)
     }
 
     fn get(&self, table: TableIndex, key: &[u8]) -> Option<Option<&[u8]>> {
-        let slots = self.table(table);
-        let number = self.first_not_below(slots.clone(), key);
-        let (found, value) = (slots.contains(&number)).then(|| self.entry(number))?;
+        let part = self.part(table)?;
+        let number = part.first_not_below(self, key);
+        let (found, value) = part.slots.contains(&number).then(|| self.entry(number))?;
         (found == key).then_some(value)
     }
 
-    /// The first of some slots whose key is not less.
-    fn first_not_below(&self, slots: Range<usize>, key: &[u8]) -> usize {
-        let Range { mut start, mut end } = slots;
-        while start < end {
-            let middle = start + (end - start) / 2;
-            if self.entry(middle).0 < key { start = middle + 1 } else { end = middle }
-        }
-        start
-    }
-
+    /// The slots of a range of keys.
     fn within(&self, table: TableIndex, range: &KeyRange) -> Range<usize> {
-        let slots = self.table(table);
+        let Some(part) = self.part(table) else { return 0..0 };
         let place = |key: &Option<Vec<u8>>, otherwise| {
-            key.as_ref().map_or(otherwise, |key| self.first_not_below(slots.clone(), key))
+            key.as_ref().map_or(otherwise, |key| part.first_not_below(self, key))
         };
-        place(&range.start, slots.start)..place(&range.end, slots.end)
+        place(&range.start, part.slots.start)..place(&range.end, part.slots.end)
     }
 
     fn all(&self) -> Changes<'_> {
@@ -186,29 +203,64 @@ impl Run {
     }
 
     fn changes(&self, slots: Range<usize>) -> Changes<'_> {
-        let table = self.tables.partition_point(|(_, own)| own.end <= slots.start);
-        Changes { run: self, slots, table }
+        let part = self.tables.partition_point(|part| part.slots.end <= slots.start);
+        Changes { run: self, slots, part }
     }
+}
+
+impl Part {
+    fn sample(&mut self, run: &Run) {
+        let (first, last) = (run.entry(self.slots.start).0, run.entry(self.slots.end - 1).0);
+        self.common = first.iter().zip(last).take_while(|(first, last)| first == last).count();
+        let sampled = self.slots.clone().step_by(SAMPLED);
+        self.samples = sampled.map(|number| sample(&run.entry(number).0[self.common..])).collect();
+    }
+
+    /// The first of its slots whose key is not less.
+    fn first_not_below(&self, run: &Run, key: &[u8]) -> usize {
+        let Range { mut start, mut end } = self.slots;
+        let common = &run.entry(start).0[..self.common];
+        if key.starts_with(common) {
+            let sample = sample(&key[self.common..]);
+            let below = self.samples.partition_point(|own| *own < sample);
+            let above = below + self.samples[below..].partition_point(|own| *own == sample);
+            end = end.min(start + above * SAMPLED);
+            start += below.saturating_sub(1) * SAMPLED;
+        }
+        while start < end {
+            let middle = start + (end - start) / 2;
+            if run.entry(middle).0 < key { start = middle + 1 } else { end = middle }
+        }
+        start
+    }
+}
+
+/// The beginning of a key's rest, as a number: a lower one is of a lower key.
+fn sample(rest: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let length = rest.len().min(8);
+    bytes[..length].copy_from_slice(&rest[..length]);
+    u64::from_be_bytes(bytes)
 }
 
 /// Some consecutive changes of a run.
 struct Changes<'a> {
     run: &'a Run,
     slots: Range<usize>,
-    /// Which of the run's tables the last one was of.
-    table: usize,
+    /// Which of the run's parts the last one was of.
+    part: usize,
 }
 
 impl<'a> Changes<'a> {
     fn change(&mut self, number: usize) -> Change<'a> {
-        while self.run.tables[self.table].1.end <= number {
-            self.table += 1;
+        while self.run.tables[self.part].slots.end <= number {
+            self.part += 1;
         }
-        while self.run.tables[self.table].1.start > number {
-            self.table -= 1;
+        while self.run.tables[self.part].slots.start > number {
+            self.part -= 1;
         }
         let (key, value) = self.run.entry(number);
-        Change { table: self.run.tables[self.table].0, key, value }
+        Change { table: self.run.tables[self.part].table, key, value }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     },
     Runner, StepError,
 };
-use crate::{clock, event::Position, log::EventLog, plugin::description::OnFailure, state::DeadLetter};
+use crate::{clock, event::Position, plugin::description::OnFailure, state::DeadLetter};
 
 /// So many traps that no single event causes are borne before the runner halts.
 const UNEXPLAINED_FAILURES: u32 = 16;

@@ -36,7 +36,12 @@ pub(super) fn changes(owned: &[Owned]) -> impl Iterator<Item = Change<'_>> {
 
 /// Few keys, so that they are often overwritten and removed.
 pub(super) fn any_change() -> impl Strategy<Value = Owned> {
-    let key = proptest::collection::vec(0_u8..3, 0..4);
+    any_change_of(3)
+}
+
+/// With keys up to a length.
+fn any_change_of(length: usize) -> impl Strategy<Value = Owned> {
+    let key = proptest::collection::vec(0_u8..3, 0..=length);
     let value = proptest::collection::vec(any::<u8>(), 0..40);
     (0_u32..2, key, proptest::option::weighted(0.7, value))
 }
@@ -130,12 +135,12 @@ proptest! {
     /// committed as that.
     #[test]
     fn what_is_not_committed_yet_reads_as_if_it_were(
-        committed in proptest::collection::vec(any_change(), 0..20),
-        flushes in proptest::collection::vec(proptest::collection::vec(any_change(), 0..20), 0..9),
-        start in proptest::option::of(proptest::collection::vec(0_u8..3, 0..4)),
-        end in proptest::option::of(proptest::collection::vec(0_u8..3, 0..4)),
+        committed in proptest::collection::vec(any_change_of(5), 0..20),
+        flushes in proptest::collection::vec(proptest::collection::vec(any_change_of(5), 0..200), 0..6),
+        start in proptest::option::of(proptest::collection::vec(0_u8..3, 0..5)),
+        end in proptest::option::of(proptest::collection::vec(0_u8..3, 0..5)),
         reverse: bool,
-        limit in 0_usize..12,
+        limit in 0_usize..40,
     ) {
         let partition = || {
             let state = PartitionState::in_memory(&tables(&["a", "b"])).unwrap();
@@ -150,7 +155,7 @@ proptest! {
                 flush.iter().map(|(table, key, value)| ((*table, key), value.as_deref())).collect();
             let sorted: Vec<_> =
                 sorted.iter().map(|((table, key), value)| Change { table: *table, key, value: *value }).collect();
-            memtable.add(sorted.iter().copied());
+            memtable.add(sorted.iter().copied(), 0);
             step_by_step.commit(sorted, 2, 1, None, Durability::Eventual).unwrap();
         }
         let uncommitted = Uncommitted::new(Arc::new(gathered.snapshot().unwrap()), memtable.clone());
