@@ -27,7 +27,9 @@ use crate::{
     event::{Block, Partition, Position},
     log::EventLog,
     plugin::{ApplyError, Changes, Instance, PluginError, description::OnFailure},
-    state::{Change, DeadLetter, Durability, Memtable, PartitionState, Snapshot, StateError, Uncommitted},
+    state::{
+        Change, DeadLetter, Durability, Known, Memtable, PartitionState, Snapshot, StateError, Uncommitted,
+    },
 };
 
 /// A version that has had nothing to do for so long gives its instance back.
@@ -59,8 +61,10 @@ pub(super) struct Runner {
     unflushed: bool,
     /// What has been flushed since the last commit.
     flushed: Memtable,
+    /// The keys that can be committed.
+    known: Arc<Known>,
     /// How many events have been folded since the last commit.
-    uncommitted: u64,
+    events: u64,
     /// About what a flush would return, in bytes.
     dirty: u64,
     call_size: CallSize,
@@ -104,7 +108,8 @@ impl Runner {
             started_at: 0,
             unflushed: false,
             flushed: Memtable::default(),
-            uncommitted: 0,
+            known: Arc::new(Known::of(position == 0)),
+            events: 0,
             dirty: 0,
             suspect: None,
             unexplained: 0,
@@ -310,7 +315,7 @@ impl Runner {
         let guest = |named, reason| StepError::Guest { first, last, named, reason };
         if self.instance.is_none() {
             let committed = Arc::new(self.state().snapshot().map_err(host)?);
-            let state = Uncommitted::new(committed, self.flushed.clone());
+            let state = self.uncommitted(committed);
             let instance = self.version.plugin().start(Arc::new(state), self.partition).await;
             self.instance = Some(instance.map_err(|error| match error {
                 PluginError::Host { .. } => host(error),
@@ -328,7 +333,7 @@ impl Runner {
         let took = begun.elapsed();
         self.unflushed = true;
         if self.source.counts() {
-            self.uncommitted += events.len() as u64;
+            self.events += events.len() as u64;
             self.version.add_folded(events.len() as u64);
         }
         Ok(took)
@@ -371,13 +376,14 @@ impl Runner {
         let bytes = changes.bytes();
         let changes = changes.iter().map(Change::from);
         let begun = clock::instant();
-        let (state, position, events) = (self.state(), self.position, self.uncommitted);
+        let (state, position, events) = (self.state(), self.position, self.events);
+        let note = |change: &Change<'_>| self.known.add(change);
         let committed = if self.flushed.is_empty() {
-            state.commit(changes, position, events, None, durability)
+            state.commit(changes.inspect(note), position, events, None, durability)
         } else {
             let mut flushed = self.flushed.clone();
             flushed.add(changes, bytes);
-            state.commit(flushed.iter(), position, events, None, durability)
+            state.commit(flushed.iter().inspect(note), position, events, None, durability)
         };
         committed.map_err(host)?;
         self.committed(durability, begun.elapsed()).map_err(host)
@@ -408,15 +414,20 @@ impl Runner {
     fn forget_uncommitted(&mut self) {
         self.unflushed = false;
         self.flushed = Memtable::default();
-        self.uncommitted = 0;
+        self.events = 0;
         self.dirty = 0;
     }
 
     /// What the instance reads from now on.
     fn set_state(&mut self, committed: Arc<Snapshot>) {
+        let state = self.uncommitted(committed);
         if let Some(instance) = &mut self.instance {
-            instance.set_state(Arc::new(Uncommitted::new(committed, self.flushed.clone())));
+            instance.set_state(Arc::new(state));
         }
+    }
+
+    fn uncommitted(&self, committed: Arc<Snapshot>) -> Uncommitted {
+        Uncommitted::new(committed, Arc::clone(&self.known), self.flushed.clone())
     }
 
     /// Lets readers see it, as soon as the other partitions are there as well.

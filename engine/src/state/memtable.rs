@@ -79,7 +79,7 @@ impl Memtable {
 }
 
 /// Keys of different tables are different.
-fn hash(table: TableIndex, key: &[u8]) -> u128 {
+pub(super) fn hash(table: TableIndex, key: &[u8]) -> u128 {
     xxh3_128_with_seed(key, u64::from(table))
 }
 
@@ -107,7 +107,7 @@ struct Part {
     samples: Vec<u64>,
 }
 
-const SAMPLED: usize = 32;
+const SAMPLED: usize = 8;
 
 /// Where a key lies and, up to the next one's key, its value.
 struct Slot {
@@ -223,7 +223,11 @@ impl Part {
         if key.starts_with(common) {
             let sample = sample(&key[self.common..]);
             let below = self.samples.partition_point(|own| *own < sample);
-            let above = below + self.samples[below..].partition_point(|own| *own == sample);
+            let alike = match self.samples.get(below) {
+                Some(own) if *own == sample => self.samples[below..].partition_point(|own| *own == sample),
+                _ => 0,
+            };
+            let above = below + alike;
             end = end.min(start + above * SAMPLED);
             start += below.saturating_sub(1) * SAMPLED;
         }

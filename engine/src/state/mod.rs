@@ -8,7 +8,8 @@
 //! - [`View`] (`view.rs`): a version's state as it stood at one position, its
 //!   partitions read as one; [`Snapshot`] (`snapshot.rs`): one of them.
 //! - [`Memtable`] (`memtable.rs`): changes that are flushed but not committed;
-//!   [`Uncommitted`] (`uncommitted.rs`): a partition's state with them.
+//!   [`Uncommitted`] (`uncommitted.rs`): a partition's state with them;
+//!   [`Known`] (`known.rs`): which keys it can have.
 //! - [`Digest`] (`digest.rs`): a hash of all entries, kept up change by change.
 //! - [`DeadLetter`] (`dead_letter.rs`): an event that could not be folded.
 //! - [`StateFolder`] (`folder.rs`): where their files lie.
@@ -28,6 +29,7 @@ mod digest;
 mod error;
 mod folder;
 pub mod key;
+mod known;
 mod memtable;
 mod meta;
 mod partition;
@@ -44,6 +46,7 @@ pub use dead_letter::DeadLetter;
 pub use digest::Digest;
 pub use error::StateError;
 pub use folder::StateFolder;
+pub(crate) use known::Known;
 pub(crate) use memtable::Memtable;
 pub use meta::Checkpoint;
 pub use partition::PartitionState;

@@ -2,26 +2,28 @@
 
 use std::sync::Arc;
 
-use super::{Entry, KeyRange, StateError, TableIndex, memtable::Memtable, snapshot::Snapshot};
+use super::{Entry, KeyRange, StateError, TableIndex, known::Known, memtable::Memtable, snapshot::Snapshot};
 
 /// A partition's state as its instance has folded it: what is committed, and what
 /// has been flushed since. The instance reads it, and nobody else.
 pub(crate) struct Uncommitted {
     committed: Arc<Snapshot>,
+    known: Arc<Known>,
     flushed: Memtable,
 }
 
 impl Uncommitted {
-    /// `flushed` since that was committed.
-    pub(crate) fn new(committed: Arc<Snapshot>, flushed: Memtable) -> Self {
-        Self { committed, flushed }
+    /// `flushed` since that was committed, whose keys are among those `known`.
+    pub(crate) fn new(committed: Arc<Snapshot>, known: Arc<Known>, flushed: Memtable) -> Self {
+        Self { committed, known, flushed }
     }
 
     /// The value under a key.
     pub(crate) fn get(&self, table: TableIndex, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         match self.flushed.get(table, key) {
             Some(value) => Ok(value.map(<[u8]>::to_vec)),
-            None => self.committed.get(table, key),
+            None if self.known.may_have(table, key) => self.committed.get(table, key),
+            None => Ok(None),
         }
     }
 

@@ -148,6 +148,8 @@ proptest! {
             state
         };
         let (gathered, step_by_step) = (partition(), partition());
+        let known = Known::of(true);
+        changes(&committed).for_each(|change| known.add(&change));
         let mut memtable = Memtable::default();
         for flush in &flushes {
             // As a flush is: sorted, and each key once, the last time that it changed.
@@ -158,7 +160,7 @@ proptest! {
             memtable.add(sorted.iter().copied(), 0);
             step_by_step.commit(sorted, 2, 1, None, Durability::Eventual).unwrap();
         }
-        let uncommitted = Uncommitted::new(Arc::new(gathered.snapshot().unwrap()), memtable.clone());
+        let uncommitted = Uncommitted::new(Arc::new(gathered.snapshot().unwrap()), Arc::new(known), memtable.clone());
         let view = step_by_step.view().unwrap();
         let range = KeyRange { start, end, reverse, limit };
         for table in 0..2 {
