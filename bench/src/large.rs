@@ -18,6 +18,7 @@ use projectionist::{
     event::Position,
     log::{EventLog, LogSettings, embedded::EmbeddedLog},
     projection,
+    state::Checkpoint,
 };
 use projectionist_tests::program;
 use serde::{Deserialize, Serialize};
@@ -25,15 +26,19 @@ use tokio::runtime::Runtime;
 
 use crate::{
     Figure, Input,
+    native::{self, accounts::Accounts},
     replay::{self, Cores, Store},
     sized,
     workload::{self, accounts::Spread},
 };
 
-/// The argument that makes this program the one that folds; a folder follows.
+/// The argument that makes this program the one that folds; who folds and a
+/// folder follow.
 pub(crate) const CHILD: &str = "--fold-large";
+/// Who folds.
+const NATIVE: &str = "native";
+const COMPONENT: &str = "component";
 
-const EVENTS: usize = sized(12_000_000);
 const ACCOUNTS: u64 = sized(10_000_000) as u64;
 /// What the store may keep in memory.
 const STORE_CACHE: usize = 256 << 20;
@@ -54,34 +59,56 @@ const SAMPLED: Duration = Duration::from_millis(50);
 #[derive(Serialize, Deserialize)]
 struct Folded {
     position: Position,
+    digest: String,
     seconds: f64,
 }
 
 pub(crate) fn run(input: &Input) -> Result<Vec<Figure>> {
+    let (mut figures, memory) = folds(input, "10,000,000 accounts", sized(12_000_000), Spread::Uniform)?;
+    figures[1] = figures[1].clone().at_least(2.5e5);
+    figures.extend(memory);
+    let (zipf, _) = folds(input, "10,000,000 accounts, Zipf", sized(3_000_000), Spread::Zipf)?;
+    figures.extend(zipf);
+    Ok(figures)
+}
+
+/// Native rate, the component's rate and its share, in paired runs; and the
+/// memory of the process in which the component folds.
+fn folds(input: &Input, label: &str, events: usize, spread: Spread) -> Result<(Vec<Figure>, [Figure; 2])> {
     let folder = tempfile::tempdir()?;
-    let events = workload::accounts::events(EVENTS, ACCOUNTS, Spread::Uniform)?;
-    drop(workload::fill(&Runtime::new()?, &folder.path().join("log"), events)?);
-    let (mut rates, mut peaks, mut growth) = (Vec::new(), Vec::new(), Vec::new());
+    let all = workload::accounts::events(events, ACCOUNTS, spread)?;
+    drop(workload::fill(&Runtime::new()?, &folder.path().join("log"), all)?);
+    let (mut native_rates, mut rates, mut peaks, mut growth) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..input.runs {
-        let (folded, memory) = watched(folder.path())?;
-        ensure!(folded.position == EVENTS as Position, "the fold ended at {}", folded.position);
-        rates.push(EVENTS as f64 / folded.seconds);
+        let (native, _) = watched(NATIVE, folder.path())?;
+        let (component, memory) = watched(COMPONENT, folder.path())?;
+        for fold in [&native, &component] {
+            ensure!(fold.position == events as Position, "{label}: a fold ended at {}", fold.position);
+            ensure!(fold.digest == native.digest, "{label}: the component's state is not the native fold's");
+        }
+        native_rates.push(events as f64 / native.seconds);
+        rates.push(events as f64 / component.seconds);
         let (first, second) = memory.split_at(memory.len().div_ceil(2));
         let peak = |samples: &[u64]| samples.iter().max().copied().unwrap_or(0) as f64;
         peaks.push(peak(&memory) / f64::from(1 << 20));
         growth.push(peak(second) / peak(first));
     }
-    Ok(vec![
-        Figure::new("component", "events/s", rates).at_least(2.5e5),
-        Figure::new("resident memory, peak", "MiB", peaks).at_most(1024.0),
-        Figure::new("peak of the second half over that of the first", "", growth),
-    ])
+    let native = Figure::new(format!("{label}: native fold, memory without limit"), "events/s", native_rates);
+    let component = Figure::new(format!("{label}: component"), "events/s", rates);
+    let share = Figure::ratio(format!("{label}: share of the native limit"), &component, &native);
+    let peak = Figure::new(format!("{label}: resident memory, peak"), "MiB", peaks).at_most(1024.0);
+    let growth = Figure::new(format!("{label}: peak of the second half over the first's"), "", growth);
+    Ok((vec![native, component, share], [peak, growth]))
 }
 
 /// Lets another process fold; how much memory that held all the while.
-fn watched(folder: &Path) -> Result<(Folded, Vec<u64>)> {
-    let mut child =
-        Command::new(std::env::current_exe()?).arg(CHILD).arg(folder).stdout(Stdio::piped()).spawn()?;
+fn watched(who: &str, folder: &Path) -> Result<(Folded, Vec<u64>)> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args([CHILD, who])
+        .arg(folder)
+        .stdout(Stdio::piped())
+        .spawn()?;
     let mut memory = Vec::new();
     let status = loop {
         memory.extend(program::memory(child.id()));
@@ -99,14 +126,19 @@ fn watched(folder: &Path) -> Result<(Folded, Vec<u64>)> {
 
 /// What the other process does: folds the folder's log, tells how long it took,
 /// and leaves no state behind.
-pub(crate) fn fold(folder: &Path) -> Result<()> {
+pub(crate) fn fold(who: &str, folder: &Path) -> Result<()> {
     let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(folder.join("log"), LogSettings::default())?);
     let plugin = replay::load("accounts", SETTINGS)?;
     let store = Store { folder: &folder.join("state"), partitions: 1, cache: STORE_CACHE };
-    let measured = replay::measured(&plugin, &store, Cores::One, |version, runtime| {
-        Ok(runtime.block_on(projection::fold(Arc::clone(version), log))?)
+    let measured = replay::measured(&plugin, &store, Cores::One, |version, runtime| match who {
+        NATIVE => {
+            let (partition, policies) = (&version.state().partitions()[0], &plugin.settings().policies);
+            native::fold::<Accounts>(&*log, partition, policies)
+        }
+        _ => Ok(runtime.block_on(projection::fold(Arc::clone(version), Arc::clone(&log)))?),
     })?;
-    let folded = Folded { position: measured.checkpoint.position, seconds: measured.seconds };
+    let Checkpoint { position, digest, .. } = measured.checkpoint;
+    let folded = Folded { position, digest: digest.to_string(), seconds: measured.seconds };
     println!("{}", serde_json::to_string(&folded)?);
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Result, anyhow, ensure};
 use projectionist::{
     log::EventLog,
-    plugin::{Host, HostSettings, Plugin, Settings},
+    plugin::{Host, HostSettings, Plugin, Policies, Settings},
     projection::{self, Version},
     state::{Checkpoint, StateFolder, VersionState},
 };
@@ -155,7 +155,7 @@ impl Replay {
         let (mut native_rates, mut component_rates) = (Vec::new(), Vec::new());
         for _ in 0..input.runs {
             let native = self.measured(cores, 1, |version, _| {
-                native::fold::<F>(&*self.log, &version.state().partitions()[0])
+                native::fold::<F>(&*self.log, &version.state().partitions()[0], &Policies::default())
             })?;
             let component = self.component(cores, 1)?;
             ensure!(

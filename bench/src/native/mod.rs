@@ -16,13 +16,14 @@ use anyhow::{Context as _, Result};
 use projectionist::{
     event::Position,
     log::EventLog,
+    plugin::Policies,
     state::{Change, Durability, PartitionState},
 };
 pub(crate) use rows::{Changes, Rows};
 
-/// As the engine's default policies say.
-const COMMIT_BYTES: usize = 64 << 20;
-const COMMIT_INTERVAL: Duration = Duration::from_secs(5);
+/// A commit that has taken long is followed by none for so many times as long, as
+/// with a replay's.
+const COMMITS_SHARE: u32 = 4;
 
 /// One event as a native fold sees it.
 #[allow(dead_code, reason = "not every fold looks at everything")]
@@ -50,11 +51,11 @@ pub(crate) trait Fold: Default {
 }
 
 /// Folds the whole log. State is committed with the checkpoint, durably, by
-/// bytes and by seconds.
-pub(crate) fn fold<F: Fold>(log: &dyn EventLog, state: &PartitionState) -> Result<()> {
+/// bytes and by seconds, as the policies say.
+pub(crate) fn fold<F: Fold>(log: &dyn EventLog, state: &PartitionState, policies: &Policies) -> Result<()> {
     let mut fold = F::default();
     let (mut position, mut events) = (0, 0);
-    let mut last_commit = now();
+    let (mut last_commit, mut took) = (now(), Duration::ZERO);
     while let Some(block) = log.block(position + 1)? {
         let wanted: Vec<bool> = block.names.iter().map(|name| F::TYPES.contains(&name.as_str())).collect();
         for head in block.heads.iter().filter(|head| wanted[head.event_type as usize]) {
@@ -69,9 +70,11 @@ pub(crate) fn fold<F: Fold>(log: &dyn EventLog, state: &PartitionState) -> Resul
             events += 1;
         }
         position = block.last();
-        if fold.dirty_bytes() >= COMMIT_BYTES || last_commit.elapsed() >= COMMIT_INTERVAL {
+        let interval = policies.commit_interval.max(COMMITS_SHARE * took);
+        if fold.dirty_bytes() as u64 >= policies.commit_bytes || last_commit.elapsed() >= interval {
+            let begun = now();
             commit(state, &mut fold, position, std::mem::take(&mut events))?;
-            last_commit = now();
+            (last_commit, took) = (now(), begun.elapsed());
         }
     }
     commit(state, &mut fold, position, events)
