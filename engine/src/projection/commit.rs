@@ -1,9 +1,10 @@
-//! When a runner commits, and how durably.
+//! When a runner flushes its instance and when it commits, and how durably.
 //!
 //! State can always be folded again from the log, so commits need not be
 //! durable one by one. A live version commits after each block without fsync,
 //! so that readers see it at once, and durably at least once a second. A
-//! replaying one commits seldom: by bytes of dirty state and by seconds.
+//! replaying one commits seldom: by bytes of dirty state and by seconds. Since an
+//! instance can hold less of that than is worth a commit, it is flushed in between.
 
 use std::time::{Duration, Instant};
 
