@@ -61,7 +61,7 @@ pub(super) struct Runner {
     unflushed: bool,
     /// What has been flushed since the last commit.
     flushed: Memtable,
-    /// The keys that can be committed.
+    /// The keys that can be there.
     known: Arc<Known>,
     /// How many events have been folded since the last commit.
     events: u64,
@@ -357,7 +357,8 @@ impl Runner {
     /// for later: the more it takes along, the less of the file it writes for each.
     async fn gather(&mut self) -> Result<(), StepError> {
         let changes = self.flush().await?;
-        self.flushed.add(changes.iter().map(Change::from), changes.bytes());
+        let noted = changes.iter().map(Change::from).inspect(|change| self.known.add(change));
+        self.flushed.add(noted, changes.bytes());
         self.unflushed = false;
         self.dirty = 0;
         self.set_state(Arc::new(self.state().snapshot().map_err(host)?));
@@ -374,16 +375,15 @@ impl Runner {
         }
         let changes = self.flush().await?;
         let bytes = changes.bytes();
-        let changes = changes.iter().map(Change::from);
+        let changes = changes.iter().map(Change::from).inspect(|change| self.known.add(change));
         let begun = clock::instant();
         let (state, position, events) = (self.state(), self.position, self.events);
-        let note = |change: &Change<'_>| self.known.add(change);
         let committed = if self.flushed.is_empty() {
-            state.commit(changes.inspect(note), position, events, None, durability)
+            state.commit(changes, position, events, None, durability)
         } else {
             let mut flushed = self.flushed.clone();
             flushed.add(changes, bytes);
-            state.commit(flushed.iter().inspect(note), position, events, None, durability)
+            state.commit(flushed.iter(), position, events, None, durability)
         };
         committed.map_err(host)?;
         self.committed(durability, begun.elapsed()).map_err(host)

@@ -1,11 +1,11 @@
-//! Which keys a partition can have at all, told without reading its file.
+//! Which keys a partition can have at all, told without looking for them.
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{Change, TableIndex, memtable};
+use super::{Change, memtable};
 use crate::filter::Filter;
 
-/// The keys that were ever committed to a partition that began empty. Most that an
+/// The keys that were ever flushed to a partition that began empty. Most that an
 /// instance asks for while such a state grows are not there, and need not be
 /// looked for.
 pub(crate) struct Known {
@@ -32,7 +32,7 @@ impl Known {
         Self { layers: Mutex::new(is_empty.then(Vec::new)) }
     }
 
-    /// Notes the key of a change that is about to be committed.
+    /// Notes the key of a change that has been flushed.
     pub(crate) fn add(&self, change: &Change<'_>) {
         let mut known = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(layers) = known.as_mut().filter(|_| change.value.is_some()) else { return };
@@ -54,10 +54,11 @@ impl Known {
         }
     }
 
-    /// Whether a key may be there; `false` is certain.
-    pub(crate) fn may_have(&self, table: TableIndex, key: &[u8]) -> bool {
+    /// Whether a key of this [`hash`](memtable::hash) may be there; `false` is
+    /// certain.
+    pub(super) fn may_have(&self, hash: u128) -> bool {
         let known = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().is_none_or(|layers| has(layers, memtable::hash(table, key)))
+        known.as_ref().is_none_or(|layers| has(layers, hash))
     }
 }
 

@@ -50,13 +50,9 @@ impl Memtable {
         self.runs.is_empty()
     }
 
-    /// What has become of a key: its value, or that it was removed; `None` where
-    /// it has not changed.
-    pub(crate) fn get(&self, table: TableIndex, key: &[u8]) -> Option<Option<&[u8]>> {
-        if self.runs.is_empty() {
-            return None;
-        }
-        let hash = hash(table, key);
+    /// What has become of a key, which has this [`hash`]: its value, or that it was
+    /// removed; `None` where it has not changed.
+    pub(super) fn get(&self, table: TableIndex, key: &[u8], hash: u128) -> Option<Option<&[u8]>> {
         let mut found = self.runs.iter().rev().filter(|run| run.filter.may_hold(hash));
         found.find_map(|run| run.get(table, key))
     }

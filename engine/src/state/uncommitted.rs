@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Entry, KeyRange, StateError, TableIndex, known::Known, memtable::Memtable, snapshot::Snapshot};
+use super::{
+    Entry, KeyRange, StateError, TableIndex,
+    known::Known,
+    memtable::{self, Memtable},
+    snapshot::Snapshot,
+};
 
 /// A partition's state as its instance has folded it: what is committed, and what
 /// has been flushed since. The instance reads it, and nobody else.
@@ -13,17 +18,20 @@ pub(crate) struct Uncommitted {
 }
 
 impl Uncommitted {
-    /// `flushed` since that was committed, whose keys are among those `known`.
+    /// `flushed` since that was committed; the keys of both are `known`.
     pub(crate) fn new(committed: Arc<Snapshot>, known: Arc<Known>, flushed: Memtable) -> Self {
         Self { committed, known, flushed }
     }
 
     /// The value under a key.
     pub(crate) fn get(&self, table: TableIndex, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        match self.flushed.get(table, key) {
+        let hash = memtable::hash(table, key);
+        if !self.known.may_have(hash) {
+            return Ok(None);
+        }
+        match self.flushed.get(table, key, hash) {
             Some(value) => Ok(value.map(<[u8]>::to_vec)),
-            None if self.known.may_have(table, key) => self.committed.get(table, key),
-            None => Ok(None),
+            None => self.committed.get(table, key),
         }
     }
 

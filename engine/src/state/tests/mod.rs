@@ -157,7 +157,7 @@ proptest! {
                 flush.iter().map(|(table, key, value)| ((*table, key), value.as_deref())).collect();
             let sorted: Vec<_> =
                 sorted.iter().map(|((table, key), value)| Change { table: *table, key, value: *value }).collect();
-            memtable.add(sorted.iter().copied(), 0);
+            memtable.add(sorted.iter().copied().inspect(|change| known.add(change)), 0);
             step_by_step.commit(sorted, 2, 1, None, Durability::Eventual).unwrap();
         }
         let uncommitted = Uncommitted::new(Arc::new(gathered.snapshot().unwrap()), Arc::new(known), memtable.clone());
