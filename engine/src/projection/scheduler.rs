@@ -22,6 +22,7 @@ use std::{
 };
 
 use async_task::{Runnable, Task};
+use tokio::runtime::{self, Handle, Runtime};
 
 /// After so many live steps in a row one replaying step is let in, so that a
 /// busy head slows replays down but never stops them.
@@ -47,6 +48,8 @@ impl Class {
 pub struct Scheduler {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// Where replays read ahead, on threads that give way as well.
+    background: Option<Runtime>,
 }
 
 #[derive(Default)]
@@ -69,19 +72,27 @@ struct Queues {
 }
 
 impl Scheduler {
-    /// Starts `replay_threads` threads and one more. Timers of the steps run on
-    /// the tokio runtime from which this is called.
+    /// Starts `replay_threads` threads and one more, for which the tokio runtime
+    /// from which this is called keeps time. The others have one of their own.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(replay_threads: usize) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Handle::current();
-        let mut scheduler = Self { shared: Arc::default(), threads: Vec::new() };
+        let background = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("background")
+            .enable_time()
+            .on_thread_start(give_way_to_others)
+            .build()?;
+        let (foreground, behind) = (Handle::current(), background.handle().clone());
+        let mut scheduler =
+            Self { shared: Arc::default(), threads: Vec::new(), background: Some(background) };
         for index in 0..=replay_threads.max(1) {
+            let may_replay = index > 0;
+            let runtime = if may_replay { &behind } else { &foreground };
             let (shared, runtime) = (Arc::clone(&scheduler.shared), runtime.clone());
             let thread = std::thread::Builder::new().name(format!("runner-{index}")).spawn(move || {
-                let _timers = runtime.enter();
-                let may_replay = index > 0;
+                let _entered = runtime.enter();
                 if may_replay {
                     give_way_to_others();
                 }
@@ -120,6 +131,10 @@ impl Drop for Scheduler {
         for thread in self.threads.drain(..) {
             // A thread that panicked has said so already.
             let _ = thread.join();
+        }
+        if let Some(background) = self.background.take() {
+            // A block that is still being read ahead is of use to nobody.
+            background.shutdown_background();
         }
     }
 }
@@ -267,6 +282,22 @@ mod tests {
         });
         assert_eq!(replay.await, "done");
         drop(busy);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn replays_give_way_and_so_does_what_they_leave_to_other_threads() {
+        // It adds nothing to the priority, and tells it.
+        let priority = || rustix::process::nice(0).unwrap();
+        let scheduler = Scheduler::new(1).unwrap();
+        let (own, aside) = scheduler
+            .spawn(Arc::default(), async move {
+                let aside = Handle::current().spawn_blocking(priority);
+                (priority(), aside.await.unwrap())
+            })
+            .await;
+        let lowered = (priority() + 10).min(19);
+        assert_eq!((own, aside), (lowered, lowered));
     }
 
     #[tokio::test]
