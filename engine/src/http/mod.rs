@@ -39,24 +39,23 @@ pub use access::Access;
 use axum::{
     Router,
     body::{Body, HttpBody},
-    extract,
-    http::{HeaderName, Request, Response},
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, Response, header},
     response::{self, IntoResponse as _},
 };
 use events::Events;
 use futures_util::FutureExt as _;
+use projections::tables;
 pub use serve::{Closing, serve};
 use tower::{Layer as _, Service, ServiceExt as _};
-use tower_http::{
-    compression::{
-        CompressionLayer, CompressionLevel,
-        predicate::{DefaultPredicate, Predicate},
-    },
-    trace::TraceLayer,
+use tower_http::compression::{
+    CompressionLayer, CompressionLevel,
+    predicate::{DefaultPredicate, Predicate},
 };
+use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{engine::Engine, log::EventLog};
+use crate::{deploy::Deployer, engine::Engine, log::EventLog};
 
 /// The header that says at which position an answer was made.
 const POSITION: HeaderName = HeaderName::from_static("projectionist-position");
@@ -67,7 +66,7 @@ struct LiveStream;
 
 /// Answers requests; each connection has a copy.
 pub trait Site:
-    Service<extract::Request, Response = response::Response, Error = Infallible, Future: Send>
+    Service<Request, Response = response::Response, Error = Infallible, Future: Send>
     + Clone
     + Send
     + Sync
@@ -76,7 +75,7 @@ pub trait Site:
 }
 
 impl<S> Site for S where
-    S: Service<extract::Request, Response = response::Response, Error = Infallible, Future: Send>
+    S: Service<Request, Response = response::Response, Error = Infallible, Future: Send>
         + Clone
         + Send
         + Sync
@@ -89,8 +88,8 @@ pub fn site(engine: Arc<Engine>, access: Access, closing: Closing) -> impl Site 
     let deployer = Arc::clone(&engine.deployer);
     let routes = over_log(Arc::clone(&engine.log), engine.max_batch_bytes, closing)
         .merge(health::ready_routes(Arc::clone(&deployer)))
-        .merge(projections::routes(deployer));
-    finish(routes, access)
+        .merge(projections::routes(Arc::clone(&deployer)));
+    finish(routes, access, Some(deployer))
 }
 
 /// The routes that need no more than a log.
@@ -102,40 +101,68 @@ fn over_log(log: Arc<dyn EventLog>, body_limit: usize, closing: Closing) -> Open
 }
 
 /// Adds what all routes share.
-fn finish(routes: OpenApiRouter, access: Access) -> impl Site {
+fn finish(routes: OpenApiRouter, access: Access, deployer: Option<Arc<Deployer>>) -> impl Site {
     let (router, mut document) = routes.split_for_parts();
     index::tidy(&mut document);
-    let compression = CompressionLayer::new()
-        .quality(CompressionLevel::Fastest)
-        .compress_when(DefaultPredicate::new().and(NotLive));
-    let trace = TraceLayer::new_for_http()
-        .make_span_with(|request: &Request<_>| {
-            tracing::debug_span!("request", method = %request.method(), uri = %request.uri())
-        })
-        .on_failure(());
     let router = router.merge(index::openapi(document)).fallback(problem::not_found);
-    // Around the router, not layers of it: axum boxes and copies each of these for every request, which
-    // together takes longer than a read.
-    let answering = tower::service_fn(move |request| answer(router.clone(), access, request));
-    trace.layer(compression.layer(answering)).map_response(|response: Response<_>| response.map(Body::new))
+    let front = Arc::new(Front { router, access, deployer });
+    tower::service_fn(move |request: Request| {
+        let span = tracing::debug_span!("request", method = %request.method(), uri = %request.uri());
+        Arc::clone(&front).serve(request).instrument(span)
+    })
 }
 
-/// Has the router answer a request that may be made, and makes a problem of
-/// whatever goes wrong.
-async fn answer(
+/// What stands before the router. No layers of it: axum boxes and copies each of
+/// these for every request, which together takes longer than a read.
+struct Front {
     router: Router,
     access: Access,
-    request: extract::Request,
-) -> Result<response::Response, Infallible> {
-    let answering = async {
-        if let Err(problem) = access.check(&request) {
-            return problem.into_response();
-        }
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        let Ok(response) = router.oneshot(request).await;
-        problem::normalise(&method, &uri, response).await
-    };
-    Ok(AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(problem::panicked))
+    /// Answers reads of rows, where there are projections.
+    deployer: Option<Arc<Deployer>>,
+}
+
+impl Front {
+    /// Answers a request, compressed if the client takes that.
+    async fn serve(self: Arc<Self>, request: Request) -> Result<response::Response, Infallible> {
+        let compressible = DefaultPredicate::new().and(NotLive);
+        let response = if request.headers().contains_key(header::ACCEPT_ENCODING) {
+            let compression = CompressionLayer::new().quality(CompressionLevel::Fastest);
+            let answering =
+                tower::service_fn(async |request| Ok::<_, Infallible>(self.answer(request).await));
+            let Ok(response) =
+                compression.compress_when(compressible).layer(answering).oneshot(request).await;
+            response.map(Body::new)
+        } else {
+            let mut response = self.answer(request).await;
+            if compressible.should_compress(&response) {
+                let vary = HeaderValue::from(header::ACCEPT_ENCODING);
+                response.headers_mut().append(header::VARY, vary);
+            }
+            response
+        };
+        tracing::debug!(status = response.status().as_u16(), "answered");
+        Ok(response)
+    }
+
+    /// Answers a request that may be made, and makes a problem of whatever goes
+    /// wrong.
+    async fn answer(&self, request: Request) -> response::Response {
+        let answering = async {
+            if let Err(problem) = self.access.check(&request) {
+                return problem.into_response();
+            }
+            // The read that there is most of goes past the router.
+            if let Some(deployer) = &self.deployer
+                && tables::is_row(&request)
+            {
+                return tables::row(State(Arc::clone(deployer)), request).await.into_response();
+            }
+            let (method, uri) = (request.method().clone(), request.uri().clone());
+            let Ok(response) = self.router.clone().oneshot(request).await;
+            problem::normalise(&method, &uri, response).await
+        };
+        AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(problem::panicked)
+    }
 }
 
 /// Leaves live streams uncompressed: a compressor would hold events back.

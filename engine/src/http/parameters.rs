@@ -27,12 +27,19 @@ impl<P: Parameters, S: Send + Sync> FromRequestParts<S> for UrlQuery<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut query = QueryString::parse(&parts.uri);
+        Self::of(&parts.uri).map(Self)
+    }
+}
+
+impl<P: Parameters> UrlQuery<P> {
+    /// The parameters in a URL.
+    pub(crate) fn of(uri: &Uri) -> Result<P, Problem> {
+        let mut query = QueryString::parse(uri);
         // To gather the names takes longer than many a read.
         if !query.is_empty() {
             query.only(&known::<P>())?;
         }
-        P::read(&mut query).map(Self)
+        P::read(&mut query)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The variable segments of a path, each percent-decoded by itself, so that an
 //! encoded slash stays within its segment.
 
+use std::borrow::Cow;
+
 use axum::{
     extract::{FromRequestParts, MatchedPath},
     http::request::Parts,
@@ -23,40 +25,23 @@ impl<const N: usize, S: Send + Sync> FromRequestParts<S> for Segments<N> {
     }
 }
 
-/// The variable parts of the matched route, decoded; what a wildcard matched is
-/// kept as it stands in the URL, for [`split`].
+/// The variable parts of the matched route, decoded.
 ///
-/// axum would decode that as a whole. So the text is taken from the path: where
+/// axum would decode the path as a whole. So the text is taken from it: where
 /// the route has a variable, the path has its value.
 fn variables(parts: &Parts) -> Result<Vec<String>, Problem> {
     let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
-    let mut path = parts.uri.path().split('/');
-    let mut variables = Vec::new();
-    for segment in route.split('/') {
-        let here = path.next().unwrap_or_default();
-        if segment.starts_with("{*") {
-            let rest: Vec<&str> = std::iter::once(here).chain(path.by_ref()).collect();
-            variables.push(rest.join("/"));
-        } else if segment.starts_with('{') {
-            variables.push(decode(here)?);
-        }
-    }
-    Ok(variables)
+    let segments = route.split('/').zip(parts.uri.path().split('/'));
+    let variables = segments.filter(|(name, _)| name.starts_with('{'));
+    variables.map(|(_, value)| decode(value).map(Cow::into_owned)).collect()
 }
 
 /// Decodes a segment.
-fn decode(raw: &str) -> Result<String, Problem> {
-    let decoded = percent_decode_str(raw).decode_utf8();
-    decoded.map(|text| text.into_owned()).map_err(|_| {
+pub(crate) fn decode(raw: &str) -> Result<Cow<'_, str>, Problem> {
+    percent_decode_str(raw).decode_utf8().map_err(|_| {
         Problem::new(
             Kind::MalformedRequest,
             format!("the address's segment \"{raw}\" is not percent-encoded UTF-8"),
         )
     })
-}
-
-/// Splits what a wildcard has matched and decodes its segments. The wildcard
-/// keeps its text as it stands in the URL.
-pub(crate) fn split(raw: &str) -> Result<Vec<String>, Problem> {
-    raw.split('/').map(decode).collect()
 }

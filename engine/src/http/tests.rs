@@ -78,7 +78,11 @@ pub(crate) fn over_memory() -> (Router, Arc<MemoryLog>) {
 }
 
 pub(crate) fn over(log: Arc<MemoryLog>, closing: Closing) -> Router {
-    Router::new().fallback_service(super::finish(super::over_log(log, 1 << 16, closing), Access::Loopback))
+    Router::new().fallback_service(super::finish(
+        super::over_log(log, 1 << 16, closing),
+        Access::Loopback,
+        None,
+    ))
 }
 
 #[tokio::test]
@@ -115,6 +119,7 @@ async fn errors_are_problems_whoever_makes_them() {
         utoipa_axum::router::OpenApiRouter::new()
             .route("/panic", axum::routing::get(|| async { panic!("secret") as () })),
         Access::Loopback,
+        None,
     );
     let panicking = Router::new().fallback_service(panicking);
     let panicked = get(&panicking, "/panic", &[]).await;

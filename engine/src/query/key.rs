@@ -27,13 +27,16 @@ use crate::{
 };
 
 /// Encodes the key that a path names.
-pub(super) fn from_path(table: &TableDescription, segments: &[String]) -> Result<Vec<u8>, QueryError> {
+pub(super) fn from_path(
+    table: &TableDescription,
+    segments: &[impl AsRef<str>],
+) -> Result<Vec<u8>, QueryError> {
     let bad = |reason| QueryError::BadKey { table: table.name.clone(), reason };
     let count = table.key.len();
     let joined;
-    let mut texts: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let mut texts: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     if texts.len() > count && table.key.last() == Some(&KeyPart::String) {
-        joined = segments[count - 1..].join("/");
+        joined = texts[count - 1..].join("/");
         texts.truncate(count - 1);
         texts.push(&joined);
     }

@@ -121,7 +121,7 @@ pub fn read_key(
     view: &View,
     description: &Description,
     table: &str,
-    segments: &[String],
+    segments: &[impl AsRef<str>],
 ) -> Result<Option<Row>, QueryError> {
     let found = Table::find(description, table)?;
     let key = key::from_path(found.description, segments)?;

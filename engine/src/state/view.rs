@@ -37,6 +37,11 @@ impl View {
         Checkpoint::sum(self.snapshots.iter().map(|snapshot| snapshot.checkpoint()), self.position)
     }
 
+    /// The position of this state, for those who need no more of the checkpoint.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
     /// The value under a key.
     pub fn get(&self, table: u32, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         let mut found = None;

@@ -16,7 +16,7 @@ mod arguments;
 mod queries;
 mod reading;
 mod status;
-mod tables;
+pub(crate) mod tables;
 
 use std::sync::Arc;
 

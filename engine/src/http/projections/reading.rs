@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    http::HeaderName,
+    http::{HeaderName, HeaderValue},
     response::{IntoResponse, Response},
 };
 
@@ -138,6 +138,9 @@ pub(crate) fn tag(version: &Version, checkpoint: Checkpoint) -> Tag {
 
 /// Adds the headers that tell which state an answer was read from.
 pub(crate) fn told(version: &Version, position: Position, answer: impl IntoResponse) -> Response {
-    let headers = [(POSITION, position.to_string()), (VERSION, version.digest().to_owned())];
-    (headers, answer).into_response()
+    let mut answer = answer.into_response();
+    let digest = HeaderValue::from_str(version.digest()).expect("a digest is hexadecimal digits");
+    answer.headers_mut().insert(POSITION, position.into());
+    answer.headers_mut().insert(VERSION, digest);
+    answer
 }

@@ -76,11 +76,11 @@ fn push(bytes: &mut Vec<u8>, part: &Part, nested: bool) {
 
 fn push_escaped(bytes: &mut Vec<u8>, code: u8, content: &[u8]) {
     bytes.push(code);
-    for byte in content {
-        bytes.push(*byte);
-        if *byte == 0 {
-            bytes.push(code::ESCAPE);
+    for (number, run) in content.split(|byte| *byte == 0).enumerate() {
+        if number > 0 {
+            bytes.extend([0, code::ESCAPE]);
         }
+        bytes.extend_from_slice(run);
     }
     bytes.push(0);
 }
