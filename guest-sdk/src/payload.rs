@@ -21,6 +21,11 @@ impl Format {
         {
             return Some(Self::Json);
         }
+        Self::of_rare(content_type)
+    }
+
+    #[cold]
+    fn of_rare(content_type: &str) -> Option<Self> {
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
             "application/json" | "text/json" => Some(Self::Json),
@@ -36,16 +41,7 @@ impl Format {
 
 #[inline]
 fn from_json<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Option<T> {
-    // A loop that the compiler makes SIMD of.
-    let is_ascii = data.iter().fold(0, |all, byte| all | byte) < 0x80;
-    let text = match is_ascii {
-        // SAFETY: ASCII is UTF-8.
-        #[allow(unsafe_code, reason = "it would be checked once more, byte by byte")]
-        true => Ok(unsafe { std::str::from_utf8_unchecked(data) }),
-        false => std::str::from_utf8(data),
-    };
-    let plain = text.ok().and_then(|text| plain::from_str(text).ok());
-    plain.or_else(|| serde_json::from_slice(data).ok())
+    plain::from_slice(data).ok().or_else(|| serde_json::from_slice(data).ok())
 }
 
 /// Decodes a payload; an error says where in it and why.

@@ -8,6 +8,8 @@
 //! never has to explain anything, and what it does answer is what `serde_json`
 //! would have.
 
+mod scan;
+
 use std::fmt;
 
 use serde::de::{
@@ -39,10 +41,10 @@ impl Error for Unplain {
     }
 }
 
-/// Reads a text that holds one value.
+/// Reads JSON that holds one value.
 #[inline]
-pub(super) fn from_str<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<T> {
-    let mut reader = Plain { text, at: 0, depth: DEPTH };
+pub(super) fn from_slice<'de, T: serde::Deserialize<'de>>(json: &'de [u8]) -> Result<T> {
+    let mut reader = Plain { json, at: 0, depth: DEPTH };
     let value = T::deserialize(&mut reader)?;
     match reader.peek() {
         None => Ok(value),
@@ -51,7 +53,8 @@ pub(super) fn from_str<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Resul
 }
 
 struct Plain<'de> {
-    text: &'de str,
+    /// Only the texts that are asked for need be UTF-8.
+    json: &'de [u8],
     /// How much of it has been read, in bytes.
     at: usize,
     /// How much deeper it may go.
@@ -68,18 +71,25 @@ enum Text<'de> {
 impl<'de> Plain<'de> {
     #[inline]
     fn byte(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.json.get(self.at).copied()
     }
 
     /// The next byte that is no space.
     #[inline]
     fn peek(&mut self) -> Option<u8> {
-        loop {
-            match self.byte() {
-                Some(b' ' | b'\n' | b'\t' | b'\r') => self.at += 1,
-                other => return other,
-            }
+        match self.byte() {
+            Some(b' ' | b'\n' | b'\t' | b'\r') => self.peek_behind_spaces(),
+            other => other,
         }
+    }
+
+    /// Most JSON has no spaces, and a loop costs something even if it ends at once.
+    #[cold]
+    fn peek_behind_spaces(&mut self) -> Option<u8> {
+        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.byte() {
+            self.at += 1;
+        }
+        self.byte()
     }
 
     #[inline]
@@ -94,7 +104,7 @@ impl<'de> Plain<'de> {
     }
 
     fn word(&mut self, word: &str) -> Result<()> {
-        match self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+        match self.json[self.at..].starts_with(word.as_bytes()) {
             true => {
                 self.at += word.len();
                 Ok(())
@@ -103,29 +113,24 @@ impl<'de> Plain<'de> {
         }
     }
 
-    /// Goes on to the next quote, backslash or control character.
+    /// Goes on to the next quote, backslash or control character. Answers
+    /// whether all that it passed is ASCII.
     #[inline]
-    fn skip_plain(&mut self) {
-        const ONES: u64 = u64::MAX / 0xff;
-        const HIGH: u64 = ONES << 7;
-        let bytes = self.text.as_bytes();
-        while let Some(chunk) = bytes[self.at..].first_chunk::<8>() {
-            let word = u64::from_le_bytes(*chunk);
-            // The high bit of each byte that is zero, less than a space, or that.
-            // A borrow can only set bits behind the first one, which is what counts.
-            let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
-            let control = word.wrapping_sub(ONES * 0x20) & !word;
-            let quote = zeros(word ^ (ONES * u64::from(b'"')));
-            let backslash = zeros(word ^ (ONES * u64::from(b'\\')));
-            let found = (control | quote | backslash) & HIGH;
-            if found != 0 {
-                self.at += (found.trailing_zeros() / 8) as usize;
-                return;
-            }
-            self.at += 8;
-        }
-        while self.byte().is_some_and(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-            self.at += 1;
+    fn skip_plain(&mut self) -> bool {
+        let (end, is_ascii) = scan::text(self.json, self.at);
+        self.at = end;
+        is_ascii
+    }
+
+    /// What has been read since `start`, as text.
+    #[inline]
+    fn read(&self, start: usize, is_ascii: bool) -> Result<&'de str> {
+        let text = self.json.get(start..self.at).ok_or(Unplain)?;
+        match is_ascii {
+            // SAFETY: ASCII is UTF-8.
+            #[allow(unsafe_code, reason = "it would be checked once more, byte by byte")]
+            true => Ok(unsafe { std::str::from_utf8_unchecked(text) }),
+            false => std::str::from_utf8(text).map_err(|_| Unplain),
         }
     }
 
@@ -133,23 +138,22 @@ impl<'de> Plain<'de> {
     #[inline]
     fn text(&mut self) -> Result<Text<'de>> {
         let start = self.at;
-        self.skip_plain();
+        let is_ascii = self.skip_plain();
         match self.byte() {
             Some(b'"') => {
-                let text = self.text.get(start..self.at).ok_or(Unplain)?;
+                let text = self.read(start, is_ascii)?;
                 self.at += 1;
                 Ok(Text::Plain(text))
             }
-            _ => self.unescaped(start),
+            _ => self.unescaped(start, is_ascii),
         }
     }
 
     #[cold]
-    fn unescaped(&mut self, start: usize) -> Result<Text<'de>> {
+    fn unescaped(&mut self, mut start: usize, mut is_ascii: bool) -> Result<Text<'de>> {
         let mut text = String::new();
-        let mut from = start;
         loop {
-            text.push_str(self.text.get(from..self.at).ok_or(Unplain)?);
+            text.push_str(self.read(start, is_ascii)?);
             match self.byte() {
                 Some(b'"') => {
                     self.at += 1;
@@ -158,15 +162,15 @@ impl<'de> Plain<'de> {
                 Some(b'\\') => text.push(self.escape()?),
                 _ => return Err(Unplain),
             }
-            from = self.at;
-            self.skip_plain();
+            start = self.at;
+            is_ascii = self.skip_plain();
         }
     }
 
     /// The character behind a backslash; those that are written as numbers are
     /// rare.
     fn escape(&mut self) -> Result<char> {
-        let character = match self.text.as_bytes().get(self.at + 1) {
+        let character = match self.json.get(self.at + 1) {
             Some(b'"') => '"',
             Some(b'\\') => '\\',
             Some(b'/') => '/',
@@ -202,14 +206,10 @@ impl<'de> Plain<'de> {
         let negative = first == b'-';
         self.at += usize::from(negative);
         let digits = self.at;
-        let mut number = 0_u64;
-        while let Some(digit @ b'0'..=b'9') = self.byte() {
-            // Eighteen digits always fit; what has more is checked below.
-            number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            self.at += 1;
-        }
-        let length = self.at - digits;
-        let leading_zero = length > 1 && self.text.as_bytes()[digits] == b'0';
+        let (end, number) = scan::digits(self.json, digits);
+        self.at = end;
+        let length = end - digits;
+        let leading_zero = length > 1 && self.json[digits] == b'0';
         if matches!(self.byte(), Some(b'.' | b'e' | b'E')) {
             return self.float(start, visitor);
         }
@@ -227,8 +227,8 @@ impl<'de> Plain<'de> {
         while matches!(self.byte(), Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')) {
             self.at += 1;
         }
-        let text = self.text.get(start..self.at).ok_or(Unplain)?;
-        visitor.visit_f64(serde_json::from_str(text).map_err(|_| Unplain)?)
+        let text = self.json.get(start..self.at).ok_or(Unplain)?;
+        visitor.visit_f64(serde_json::from_slice(text).map_err(|_| Unplain)?)
     }
 
     fn skip_value(&mut self) -> Result<()> {
@@ -244,6 +244,12 @@ impl<'de> Plain<'de> {
             b'n' => self.word("null"),
             _ => Err(Unplain),
         }
+    }
+
+    /// Something else than what was asked for, or spaces before it.
+    #[cold]
+    fn other<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+        self.deserialize_any(visitor)
     }
 
     /// What stands between brackets, of which the first has not been read.
@@ -270,6 +276,19 @@ impl<'de> Plain<'de> {
             _ => Err(Unplain),
         }
     }
+}
+
+/// Reads what is mostly digits without looking at all that it could be.
+macro_rules! if_digits {
+    ($($method:ident)+) => { $(
+        #[inline]
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+            match self.byte() {
+                Some(first @ b'0'..=b'9') => self.number(first, visitor),
+                _ => self.other(visitor),
+            }
+        }
+    )+ };
 }
 
 impl<'de> Deserializer<'de> for &mut Plain<'de> {
@@ -325,6 +344,22 @@ impl<'de> Deserializer<'de> for &mut Plain<'de> {
         }
     }
 
+    #[inline]
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        match self.byte() {
+            Some(b'{') => self.nested(b'}', |reader| visitor.visit_map(Entries { reader, first: true })),
+            _ => self.other(visitor),
+        }
+    }
+
+    if_digits!(deserialize_u64 deserialize_u32 deserialize_u16 deserialize_u8);
+    if_digits!(deserialize_i64 deserialize_i32 deserialize_i16 deserialize_i8);
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -360,7 +395,7 @@ impl<'de> Deserializer<'de> for &mut Plain<'de> {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char unit unit_struct seq tuple tuple_struct map struct
+        bool i128 u128 f32 f64 char unit unit_struct seq tuple tuple_struct map
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod dropped;
 mod flush;
+mod tidy;
 
 use std::{
     cell::{Cell, RefCell},
@@ -103,6 +104,7 @@ pub(crate) struct Cache<V> {
     pub(super) indexes: Indexes<V>,
 }
 
+#[inline]
 fn hash(key: &[u8]) -> u64 {
     // The same in every run and on every machine.
     let mut hasher = FixedState::with_seed(0x70_72_6f_6a).build_hasher();
@@ -170,7 +172,7 @@ impl<V: Row> Cache<V> {
     fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
         let is_it = |number: &u32| {
             let slot = &self.slots[*number as usize];
-            slot.hash == hash && slot.key() == key
+            slot.hash == hash && slot.key.is(key)
         };
         self.lookup.find(hash, is_it).map(|number| *number as usize)
     }
@@ -214,7 +216,7 @@ impl<V: Row> Cache<V> {
     }
 
     pub(super) fn get_mut(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Option<&mut V> {
-        let number = self.with_key_mut(encode, |cache, key| cache.find_or_read(key))?;
+        let number = self.with_key_mut(encode, |cache, key| cache.find_or_read(hash(key), key))?;
         self.slots[number].value.as_ref()?;
         self.change(number);
         self.slots[number].value.as_mut()
@@ -225,9 +227,10 @@ impl<V: Row> Cache<V> {
     where
         V: Default,
     {
-        let number = self.with_key_mut(encode, |cache, key| match cache.find_or_read(key) {
-            Some(number) => number,
-            None => cache.add(key, None, Presence::Absent, 0),
+        let number = self.with_key_mut(encode, |cache, key| {
+            let hash = hash(key);
+            let found = cache.find_or_read(hash, key);
+            found.unwrap_or_else(|| cache.add(hash, key, None, Presence::Absent, 0))
         });
         self.change(number);
         self.slots[number].value.get_or_insert_with(V::default)
@@ -242,7 +245,7 @@ impl<V: Row> Cache<V> {
     }
 
     pub(super) fn take(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Option<V> {
-        let number = self.with_key_mut(encode, |cache, key| cache.find_or_read(key))?;
+        let number = self.with_key_mut(encode, |cache, key| cache.find_or_read(hash(key), key))?;
         self.slots[number].value.as_ref()?;
         self.change(number);
         self.slots[number].value.take()
@@ -251,27 +254,26 @@ impl<V: Row> Cache<V> {
     /// The row's slot, read from committed state if need be. None if the cache
     /// knows that it is not there.
     #[inline]
-    fn find_or_read(&mut self, key: &[u8]) -> Option<usize> {
+    fn find_or_read(&mut self, hash: u64, key: &[u8]) -> Option<usize> {
         self.has_readers.set(true);
-        let hash = hash(key);
         match self.find(hash, key) {
             None if self.knows_absent(hash) => None,
-            None => self.add_read(key),
+            None => self.add_read(hash, key),
             found => found,
         }
     }
 
     #[cold]
-    fn add_read(&mut self, key: &[u8]) -> Option<usize> {
+    fn add_read(&mut self, hash: u64, key: &[u8]) -> Option<usize> {
         if !self.missed.get_mut().is_empty() {
             self.admit();
-            if let Some(number) = self.find(hash(key), key) {
+            if let Some(number) = self.find(hash, key) {
                 return Some(number);
             }
         }
         let number = match self.context.committed.get(self.number, key) {
-            None => self.add(key, None, Presence::Absent, 0),
-            Some(bytes) => self.add(key, Some(self.decode(&bytes)), Presence::Present, bytes.len()),
+            None => self.add(hash, key, None, Presence::Absent, 0),
+            Some(bytes) => self.add(hash, key, Some(self.decode(&bytes)), Presence::Present, bytes.len()),
         };
         Some(number)
     }
@@ -281,16 +283,16 @@ impl<V: Row> Cache<V> {
     fn find_to_set(&mut self, key: &[u8], to_some: bool) -> Option<usize> {
         let hash = hash(key);
         let found = match self.indexes.is_empty() {
-            false => self.find_or_read(key),
+            false => self.find_or_read(hash, key),
             true => self.find(hash, key),
         };
         if found.is_some() {
             return found;
         }
         if self.knows_absent(hash) {
-            return to_some.then(|| self.add(key, None, Presence::Absent, 0));
+            return to_some.then(|| self.add(hash, key, None, Presence::Absent, 0));
         }
-        Some(self.add(key, None, Presence::Unknown, 0))
+        Some(self.add(hash, key, None, Presence::Unknown, 0))
     }
 
     fn decode(&self, bytes: &[u8]) -> V {
@@ -333,8 +335,7 @@ impl<V: Row> Cache<V> {
         self.known.get()
     }
 
-    fn add(&mut self, key: &[u8], value: Option<V>, committed: Presence, encoded: usize) -> usize {
-        let hash = hash(key);
+    fn add(&mut self, hash: u64, key: &[u8], value: Option<V>, committed: Presence, encoded: usize) -> usize {
         let mut slot = Slot {
             hash,
             key: KeyBytes::new(key),
@@ -402,89 +403,6 @@ impl<V: Row> Cache<V> {
         });
         let (key, number) = super::rows::first_in(ordered, start, end, reverse)?;
         Some((key.clone(), *number as usize))
-    }
-
-    /// Between events: takes in what was read, drops what is too much.
-    pub(super) fn tidy(&mut self) {
-        if !self.missed.get_mut().is_empty() {
-            self.admit();
-        }
-        if self.context.is_over() {
-            self.evict();
-        }
-    }
-
-    #[cold]
-    fn admit(&mut self) {
-        self.missed_bytes.set(0);
-        for (key, missed) in std::mem::take(self.missed.get_mut()) {
-            if self.find(hash(&key), &key).is_some() {
-                continue;
-            }
-            match missed.value.map(Rc::try_unwrap) {
-                None => self.add(&key, None, Presence::Absent, 0),
-                Some(Ok(value)) => self.add(&key, Some(value), Presence::Present, missed.encoded),
-                // Whoever read it still holds it, which borrows forbid.
-                Some(Err(_)) => continue,
-            };
-        }
-    }
-
-    /// Drops this table's share of what the caches hold too much.
-    #[cold]
-    fn evict(&mut self) {
-        let share = self.context.excess() as f64 * (self.held as f64 / self.context.held() as f64);
-        let target = self.held.saturating_sub(share.ceil() as usize);
-        for _ in 0..2 * self.slots.len() {
-            if self.held <= target {
-                break;
-            }
-            self.hand = (self.hand + 1) % self.slots.len();
-            let slot = &self.slots[self.hand];
-            if !slot.free && !slot.dirty && !slot.used.replace(false) {
-                if slot.committed == Presence::Present
-                    && self.known.get() == Known::All
-                    && !self.dropped.add(slot.hash, self.context.admission())
-                {
-                    self.dropped.clear();
-                    self.known.set(Known::Some);
-                }
-                self.drop_slot(self.hand);
-            }
-        }
-    }
-
-    fn drop_slot(&mut self, number: usize) {
-        let slot = &mut self.slots[number];
-        if let Ok(entry) = self.lookup.find_entry(slot.hash, |other| *other as usize == number) {
-            entry.remove();
-        }
-        self.held -= slot.cost as usize;
-        self.context.release(slot.cost as usize);
-        slot.free = true;
-        slot.value = None;
-        slot.key = KeyBytes::new(&[]);
-        self.free.push(number as u32);
-    }
-
-    /// Forgets everything that is committed, because another state is committed
-    /// now. Nothing may have changed.
-    pub(super) fn reset(&mut self) {
-        self.drop_all();
-        self.missed.get_mut().clear();
-        self.missed_bytes.set(0);
-        self.known.set(Known::Nothing);
-    }
-
-    /// Drops all rows, none of which may have changed.
-    fn drop_all(&mut self) {
-        assert!(self.dirty.is_empty(), "changes of table `{}` were not flushed", self.name);
-        self.context.release(self.held);
-        self.held = 0;
-        self.lookup.clear();
-        self.slots.clear();
-        self.free.clear();
-        self.dropped.clear();
     }
 }
 
