@@ -79,8 +79,8 @@ fn encode_integer(negative: bool, magnitude: u64, out: &mut Vec<u8>) {
         false => (ZERO + length as u8, magnitude),
         true => (ZERO - length as u8, !magnitude),
     };
-    // All eight bytes, and what is too much is taken back: a copy whose length
-    // is known costs a tenth of one that is not.
+    // All eight bytes, and what is too much is taken back: on wasm, a copy whose
+    // length is not known is a call out of the guest.
     let mut part = [code; 9];
     part[1..].copy_from_slice(&bits.rotate_right(8 * length).to_be_bytes());
     out.extend_from_slice(&part);

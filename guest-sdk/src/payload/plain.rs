@@ -2,11 +2,11 @@
 //!
 //! `serde_json` looks at as many bytes at a time as a pointer has, which on wasm
 //! is half of what the machine can do, and a replay spends most of its time
-//! there. This reader takes eight, and knows only what is frequent: objects,
-//! lists, whole numbers, text. Whatever else it meets ([`Unplain`]), a mistake
-//! above all, is left to `serde_json`, which then reads all of it again. So it
-//! never has to explain anything, and what it does answer is what `serde_json`
-//! would have.
+//! there. This reader takes eight or sixteen (`plain/scan.rs`), and knows only
+//! what is frequent: objects, lists, whole numbers, text. Whatever else it meets
+//! ([`Unplain`]), a mistake above all, is left to `serde_json`, which then reads
+//! all of it again. So it never has to explain anything, and what it does answer
+//! is what `serde_json` would have.
 
 mod scan;
 

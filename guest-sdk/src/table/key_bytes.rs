@@ -48,8 +48,8 @@ impl KeyBytes {
     }
 }
 
-/// Copies a key that is not long. To copy a length that is not known is a call
-/// to the host.
+/// Copies a key that is not long. On wasm, a copy whose length is not known is a
+/// call out of the guest.
 #[inline]
 fn copy(to: &mut [u8], from: &[u8]) {
     match from.len() {

@@ -117,7 +117,31 @@ fn leaves_over_what_is_rare_or_wrong() {
     assert!(!agrees::<Everything<'_>>(&missing), "a field is missing");
 }
 
+#[test]
+fn text_that_is_asked_for_is_utf_8() {
+    for length in 0..40 {
+        let json = [b"[\"", "x".repeat(length).as_bytes(), b"\xff\", 1 ]"].concat();
+        assert!(from_slice::<(String, u8)>(&json).is_err(), "{length}");
+        // `serde_json` does not look at what nobody wants either.
+        type Unwanted = (serde::de::IgnoredAny, u8);
+        let (plain, other) = (from_slice::<Unwanted>(&json), serde_json::from_slice::<Unwanted>(&json));
+        assert_eq!(plain.unwrap().1, other.unwrap().1);
+    }
+}
+
 proptest! {
+    #[test]
+    fn reads_numbers_of_any_length(
+        numbers in prop::collection::vec(-999_999_999_999_999_999..=999_999_999_999_999_999_i64, 0..4),
+        shift in 0_u32..60,
+    ) {
+        let numbers: Vec<i64> = numbers.into_iter().map(|number| number >> shift).collect();
+        let written = serde_json::to_string(&numbers).unwrap();
+        prop_assert!(agrees::<Vec<i64>>(&written) && agrees::<Value>(&written));
+        agrees::<Vec<u16>>(&written);
+        agrees::<Vec<f64>>(&format!("[{}]", written.replace(['[', ']'], "").replace(',', "0.5, ")));
+    }
+
     #[test]
     fn finds_the_end_of_any_text(text in "[ -~äé€😀\"\\\\\n\u{0}\u{1f}\u{7f}\u{80}]{0,40}", before in "[a-z]{0,9}") {
         let written = serde_json::to_string(&(before, text)).unwrap();
