@@ -87,8 +87,8 @@ events = stored(app, file)
 while batch := list(itertools.islice(events, 5_000)):
     app.recorder.insert_events(batch)
 
-# What `ProjectionRunner` does, but pulling: "the SQLite persistence module does not currently support application
-# subscriptions". https://eventsourcing.readthedocs.io/en/stable/topics/projection.html
+# What `ProjectionRunner` does, but pulling. It takes a subscription, and of the recorders that implement one "the
+# SQLiteApplicationRecorder class does not": https://eventsourcing.readthedocs.io/en/stable/topics/projection.html
 view = InfrastructureFactory.construct(Environment(Balances.name, environment)).tracking_recorder(BalancesView)
 projection = Balances(view)
 reader = NotificationLogReader(app.notification_log, section_size=SECTION)

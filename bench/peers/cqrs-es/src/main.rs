@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     fs::File,
     io::{BufRead, BufReader},
+    str::FromStr,
     sync::Arc,
     time::Instant,
 };
@@ -16,6 +17,9 @@ use cqrs_es::{
 };
 use serde::{Deserialize, Serialize};
 use sqlite_es::{SqliteEventRepository, SqliteViewRepository, default_sqlite_pool};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 
 /// The tables of <https://github.com/johnbcodes/sqlite-es/blob/main/migrations/20221114171845_init.sql>.
 const EVENTS: &str = "
@@ -88,18 +92,18 @@ impl View<Account> for Balance {
     }
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [file, folder] = &arguments[..] else { panic!("takes a file of events and a folder") };
 
-    // WAL and synchronous = NORMAL: https://docs.rs/sqlite-es/0.5.0/src/sqlite_es/cqrs.rs.html#21
+    // WAL and synchronous = NORMAL: https://docs.rs/sqlite-es/0.5.0/src/sqlite_es/cqrs.rs.html
     let pool = default_sqlite_pool(&format!("sqlite://{folder}/events.db")).await;
     sqlx::raw_sql(EVENTS).execute(&pool).await.expect("the database is new");
     record(&pool, file).await;
     // The views have a database of their own: a replay keeps a read of the events open, so that SQLite could not
     // shorten the write-ahead log that both would share, and the replay slowed down as that grew.
-    let view_pool = default_sqlite_pool(&format!("sqlite://{folder}/views.db")).await;
+    let view_pool = one_connection(&format!("sqlite://{folder}/views.db")).await;
     sqlx::raw_sql(VIEWS).execute(&view_pool).await.expect("the database is new");
 
     // The size of the channel is that of the example in
@@ -127,8 +131,22 @@ async fn main() {
     println!("{result}");
 }
 
+/// A pool as sqlite-es makes it, but of one connection instead of ten, since a replay asks one thing after the other.
+/// It is not pinged before each use either, since every question to SQLite is handed to a thread and back.
+/// <https://docs.rs/sqlx/0.8/sqlx/pool/struct.PoolOptions.html#method.test_before_acquire>
+async fn one_connection(url: &str) -> SqlitePool {
+    let options = SqliteConnectOptions::from_str(url)
+        .expect("it is an address")
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .foreign_keys(true);
+    let pool = SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
+    pool.connect_with(options).await.expect("the folder can be written to")
+}
+
 /// Records the events as the repository would have, but in one transaction.
-async fn record(pool: &sqlx::SqlitePool, file: &str) {
+async fn record(pool: &SqlitePool, file: &str) {
     let mut sequences = HashMap::<String, i64>::new();
     let mut transaction = pool.begin().await.expect("the database is ours alone");
     for line in BufReader::new(File::open(file).expect("there is a file of events")).lines() {
