@@ -51,8 +51,9 @@ fn what_misbehaves_in_replay_fails_and_never_becomes_live() {
         server.client().append(&[event(&format!("e{number}"), "plain")]);
     }
     for (name, _) in MISBEHAVIOURS {
-        // Not as long as usual: there are many of them.
-        fs::write(server.plugins().join(format!("{name}.toml")), "[limits]\ncpu = \"500ms\"\n").unwrap();
+        // Not as long as usual, as there are many of them; and so little memory that it is full before.
+        let limits = "[limits]\ncpu = \"500ms\"\nmemory = \"16 MiB\"\n";
+        fs::write(server.plugins().join(format!("{name}.toml")), limits).unwrap();
         server.drop_in(name);
     }
     for (name, expected) in MISBEHAVIOURS {

@@ -78,11 +78,12 @@ impl Scheduler {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(replay_threads: usize) -> std::io::Result<Self> {
+        let lowered = lowered_priority();
         let background = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("background")
             .enable_time()
-            .on_thread_start(give_way_to_others)
+            .on_thread_start(move || give_way_to_others(lowered))
             .build()?;
         let (foreground, behind) = (Handle::current(), background.handle().clone());
         let mut scheduler =
@@ -94,7 +95,7 @@ impl Scheduler {
             let thread = std::thread::Builder::new().name(format!("runner-{index}")).spawn(move || {
                 let _entered = runtime.enter();
                 if may_replay {
-                    give_way_to_others();
+                    give_way_to_others(lowered);
                 }
                 shared.step_until_closed(may_replay);
             })?;
@@ -205,11 +206,25 @@ impl Queues {
     }
 }
 
-/// Lowers the calling thread's priority: whatever else wants a processor gets it
-/// first. Elsewhere than on Linux that would be the priority of the whole process.
-fn give_way_to_others() {
+/// The priority of the process, lowered. Threads inherit that of the one that
+/// starts them, so it must not be lowered thread by thread.
+fn lowered_priority() -> i32 {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(10) {
+    let own = rustix::process::getpriority_process(None).unwrap_or(0);
+    #[cfg(not(target_os = "linux"))]
+    let own = 0;
+    (own + 10).min(19)
+}
+
+/// Gives the calling thread a lower priority: whatever else wants a processor gets
+/// it first. Elsewhere than on Linux that would be the priority of the whole process.
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(unused_variables, reason = "threads have no priority of their own")
+)]
+fn give_way_to_others(lowered: i32) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, lowered) {
         tracing::debug!(%error, "replays run with the priority of everything else");
     }
 }
@@ -287,8 +302,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn replays_give_way_and_so_does_what_they_leave_to_other_threads() {
-        // It adds nothing to the priority, and tells it.
-        let priority = || rustix::process::nice(0).unwrap();
+        let priority = || rustix::process::getpriority_process(None).unwrap();
         let scheduler = Scheduler::new(1).unwrap();
         let (own, aside) = scheduler
             .spawn(Arc::default(), async move {
