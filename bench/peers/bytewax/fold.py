@@ -15,7 +15,8 @@ from bytewax.recovery import RecoveryConfig
 
 # "Fetching smaller batches […] may decrease latency, while increasing batch sizes may improve throughput"
 # https://github.com/bytewax/bytewax/blob/main/docs/guide/advanced-concepts/performance.md
-BATCH = 50_000
+# With several events of an account in a batch, `on_batch` is called once for them.
+BATCH = 500_000
 # "the longer this duration is, the less overhead there will be"; 10 s is what `bytewax.run` takes if not told.
 # https://github.com/bytewax/bytewax/blob/main/docs/guide/concepts/recovery.md
 SNAPSHOT = timedelta(seconds=10)
