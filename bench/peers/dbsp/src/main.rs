@@ -10,6 +10,7 @@ use std::{
 use anyhow::Result;
 use dbsp::{
     IndexedZSetHandle, OrdIndexedZSet, OutputHandle, Runtime,
+    circuit::CircuitConfig,
     mimalloc::MiMalloc,
     typed_batch::{IndexedZSetReader, SpineSnapshot},
     utils::Tup2,
@@ -36,7 +37,10 @@ struct Deposited {
 
 fn main() -> Result<()> {
     let file = std::env::args().nth(1).expect("takes a file of events");
-    let (mut circuit, (input, output)): (_, (Input, Output)) = Runtime::init_circuit(1, |circuit| {
+    // All input comes before the commit. "Client code that does this can enable further optimizations by setting this
+    // field to false": https://docs.rs/dbsp/0.349.0/dbsp/circuit/struct.CircuitConfig.html
+    let config = CircuitConfig::with_workers(1).with_allow_input_during_commit(false);
+    let (mut circuit, (input, output)): (_, (Input, Output)) = Runtime::init_circuit(config, |circuit| {
         let (deposits, input) = circuit.add_input_indexed_zset::<String, i64>();
         let accounts = deposits.aggregate_linear(|amount: &i64| Tup2(*amount, 1i64));
         Ok((input, accounts.accumulate_output()))
