@@ -49,6 +49,7 @@ const SETTINGS: &str = r#"
 memory = "64 MiB"
 cache = "24 MiB"
 [policies]
+flush-bytes = "6 MiB"
 commit-bytes = "256 MiB"
 commit-interval = "1m"
 "#;

@@ -92,7 +92,7 @@ pub struct Policies {
     #[serde(deserialize_with = "size")]
     pub commit_bytes: u64,
     /// While it catches up, take from an instance what it has changed once that
-    /// is so many bytes; a tenth of `limits.memory` where absent.
+    /// is so many bytes; a quarter of `limits.memory` where absent.
     #[serde(deserialize_with = "optional_size")]
     pub flush_bytes: Option<u64>,
     /// While it catches up, commit after so long, or after a few times as long as

@@ -24,7 +24,7 @@ const COMMITS_SHARE: u32 = 4;
 
 /// Which share of its memory an instance may fill with changes, as they are
 /// flushed: it holds them several times as large, and once more while it flushes.
-const DIRTY_SHARE: u64 = 10;
+const DIRTY_SHARE: u64 = 4;
 
 /// How long a live version that has fallen behind the head keeps its readers
 /// waiting for the next commit.
