@@ -3,8 +3,8 @@
 //! State can always be folded again from the log, so commits need not be
 //! durable one by one. A live version commits after each block without fsync,
 //! so that readers see it at once, and durably at least once a second. A
-//! replaying one commits seldom: by bytes of dirty state and by seconds. Since an
-//! instance can hold less of that than is worth a commit, it is flushed in between.
+//! replaying one commits seldom: by bytes of dirty state and by seconds. An instance
+//! that may hold less of that than is worth a commit is flushed in between.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,8 @@ const PASSED_EVERY: Duration = Duration::from_secs(60);
 const COMMITS_SHARE: u32 = 4;
 
 /// Which share of its memory an instance may fill with changes, as they are
-/// flushed: it holds them several times as large, and once more while it flushes.
+/// flushed, unless its settings say. Small rows take several times as much in it,
+/// but to flush too early costs: what is clean may be dropped, and read again.
 const DIRTY_SHARE: u64 = 4;
 
 /// How long a live version that has fallen behind the head keeps its readers
