@@ -27,7 +27,6 @@ mod source;
 mod suspect;
 mod version;
 
-pub use reader::ViewReader;
 pub use run::{Run, fold, start};
 pub use scheduler::{Class, Scheduler};
 pub use version::{Halt, Phase, Progress, Version};

@@ -1,11 +1,9 @@
 //! Asking a plug-in: the queries that its author wrote.
 
-use std::sync::Arc;
-
 use crate::{
     event::{Partition, Position},
     plugin::CallError,
-    projection::{Version, ViewReader},
+    projection::Version,
     state::StateError,
 };
 
@@ -44,8 +42,8 @@ pub async fn call(
         return Err(CallError::UnknownQuery.into());
     }
     let view = version.state().view()?;
-    let position = view.checkpoint().position;
-    let instance = version.plugin().start(Arc::new(ViewReader(view)), Partition::WHOLE).await;
+    let position = view.position();
+    let instance = version.plugin().start(view, Partition::WHOLE).await;
     let mut instance = instance.map_err(|error| AskError::Start(error.to_string()))?;
     let arguments = serde_json::Value::Object(arguments).to_string().into_bytes();
     let body = instance.query(query, arguments).await?;
