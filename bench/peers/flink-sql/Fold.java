@@ -41,7 +41,7 @@ public class Fold {
     }
 
     public static void main(String[] arguments) throws Exception {
-        String file = arguments[0], checkpoints = arguments[1];
+        String file = arguments[0], checkpoints = arguments[1], batch = arguments[2];
         var settings = new Configuration();
         settings.setString("parallelism.default", "1");
         settings.setString("execution.runtime-mode", "STREAMING");
@@ -63,11 +63,10 @@ public class Fold {
         settings.setString("pipeline.object-reuse", "true");
         // https://nightlies.apache.org/flink/flink-docs-stable/docs/dev/table/tuning/: "This can significantly reduce
         // the state overhead and get a better throughput", and two phases "the cost of state access". The latency is
-        // that of its example. The size, 5,000 there, is set so high that the latency is what ends a batch: many events
-        // of an account then take one access. With 5,000 it is hardly faster than without.
+        // that of its example, whose size is 5,000.
         settings.setString("table.exec.mini-batch.enabled", "true");
         settings.setString("table.exec.mini-batch.allow-latency", "5 s");
-        settings.setString("table.exec.mini-batch.size", "1000000");
+        settings.setString("table.exec.mini-batch.size", batch);
         settings.setString("table.optimizer.agg-phase-strategy", "TWO_PHASE");
 
         var environment = StreamExecutionEnvironment.getExecutionEnvironment(settings);

@@ -26,8 +26,8 @@ const ABOUT: &str = "\
 The fold of 100,000 accounts above, uniform, as other systems do it that fold events. Each is installed from its
 package registry, has the fastest settings that its documentation names, and must end with the same balances as a plain
 fold. A figure is events over seconds from the first event to the last commit or checkpoint, by the peer's own clock,
-without start-up; each peer gets as many events as it folds in some ten to sixty seconds. Peers may use all cores,
-Projectionist here has one. [bench/peers](../bench/peers/README.md) says how each folds and what is not comparable.
+without start-up; each peer gets as many events as it folds in some ten to ninety seconds. Each has one core, as
+Projectionist has. [bench/peers](../bench/peers/README.md) says how each folds and what is not comparable.
 `bench/peers/run` measures them anew, then `cargo xtask bench --draw` brings them here.";
 
 /// All peers, fastest first, and after them those that failed.
