@@ -12,6 +12,7 @@ use projectionist::{
     state::{Checkpoint, VersionState},
 };
 use projectionist_test_guests::component_bytes;
+use projectionist_tests::components;
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::runtime::Runtime;
 
@@ -97,6 +98,25 @@ fn the_sizes_of_blocks_and_calls_and_restarts_make_no_difference() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn an_instance_is_flushed_before_its_memory_is_full() {
+    let fixture = Fixture::new();
+    let load = |settings: &str| {
+        let settings = Settings::parse(settings).unwrap();
+        let bytes = components::bytes("meter");
+        fixture.runtime.block_on(fixture.host.load("meter", &bytes, &settings)).unwrap()
+    };
+    let log = small_blocks(4096);
+    // It keeps a row of each event: several times the memory that it may have.
+    for _ in 0..30 {
+        fixture.append(&log, &[1; 4000]);
+    }
+    let roomy = fixture.fold(&version(&load("")), &log).unwrap();
+    let policies = "[policies]\nblock-events = 512\nflush-bytes = \"1 GiB\"\ncommit-bytes = \"1 GiB\"";
+    let narrow = load(&format!("[limits]\nmemory = \"8 MiB\"\n{policies}"));
+    assert_eq!(fixture.fold(&version(&narrow), &log).unwrap(), roomy);
 }
 
 #[test]

@@ -5,16 +5,22 @@ pub(crate) mod accounts;
 pub(crate) mod git_history;
 pub(crate) mod nexmark;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::VecDeque, path::Path, sync::Arc};
 
 use anyhow::{Result, ensure};
+use futures_util::FutureExt as _;
 use projectionist::{
     event::{Envelope, Position},
     log::{Append, EventLog, LogSettings, embedded::EmbeddedLog},
 };
-use tokio::{runtime::Runtime, task::JoinHandle};
+use tokio::runtime::Runtime;
 
-const BATCH: usize = 5_000;
+/// As many as a log takes at once.
+const BATCH: usize = 10_000;
+/// How many batches it is given before it has taken the first of them.
+const UNDER_WAY: usize = 2;
+/// While it is filled, what the log looks up is all over its file.
+const FILLING_CACHE: usize = 1 << 30;
 
 /// A log of its own in a folder, with these events in it.
 pub(crate) fn fill(
@@ -22,24 +28,35 @@ pub(crate) fn fill(
     folder: &Path,
     events: impl IntoIterator<Item = Result<Envelope>>,
 ) -> Result<Arc<dyn EventLog>> {
-    let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(folder, LogSettings::default())?);
+    let settings = LogSettings { storage_cache_bytes: FILLING_CACHE, ..LogSettings::default() };
+    let log = EmbeddedLog::open(folder, settings)?;
     let mut events = events.into_iter();
-    let (mut count, mut before) = (0, None);
-    loop {
-        let batch: Vec<Envelope> = events.by_ref().take(BATCH).collect::<Result<_>>()?;
-        // The log works while events are made.
-        if let Some(append) = before.take() {
-            runtime.block_on::<JoinHandle<Result<_, _>>>(append)??;
+    let count = runtime.block_on(async {
+        let (mut count, mut under_way) = (0, VecDeque::new());
+        loop {
+            let batch: Vec<Envelope> = events.by_ref().take(BATCH).collect::<Result<_>>()?;
+            let is_last = batch.is_empty();
+            if !is_last {
+                count += batch.len();
+                // The log works while more events are made. It takes batches in the
+                // order in which they are first polled.
+                let mut append = log.append(Append { events: batch, ..Append::default() });
+                match (&mut append).now_or_never() {
+                    Some(appended) => drop(appended?),
+                    None => under_way.push_back(append),
+                }
+            }
+            while under_way.len() > if is_last { 0 } else { UNDER_WAY } {
+                if let Some(append) = under_way.pop_front() {
+                    append.await?;
+                }
+            }
+            if is_last {
+                return anyhow::Ok(count);
+            }
         }
-        if batch.is_empty() {
-            break;
-        }
-        count += batch.len();
-        let log = Arc::clone(&log);
-        before = Some(
-            runtime.spawn(async move { log.append(Append { events: batch, ..Append::default() }).await }),
-        );
-    }
+    })?;
     ensure!(log.head() == count as Position, "the log did not take all events");
-    Ok(log)
+    drop(log);
+    Ok(Arc::new(EmbeddedLog::open(folder, LogSettings::default())?))
 }

@@ -37,7 +37,7 @@ pub(super) struct Index {
 
 /// How many subjects without events of their own the index remembers, to spare
 /// looking up their versions.
-const REMEMBERED_SUBJECTS: usize = 1 << 16;
+const REMEMBERED_SUBJECTS: usize = 1 << 18;
 
 impl Index {
     /// Enters an event, all but its id and type; answers its version.

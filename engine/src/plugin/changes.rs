@@ -12,7 +12,6 @@ pub struct Changes {
     /// Sorted by table and key.
     changes: Vec<Change>,
     buffer: Vec<u8>,
-    bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +72,7 @@ impl Changes {
                 return Err(format!("a key of table {:?} twice", tables[twice[0].table as usize]));
             }
         }
-        Ok(Self { changes: checked, buffer, bytes: bytes as usize })
+        Ok(Self { changes: checked, buffer })
     }
 
     /// How many keys have changed.
@@ -84,11 +83,6 @@ impl Changes {
     /// Whether nothing has changed.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
-    }
-
-    /// How many bytes all keys and values have.
-    pub fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// Table, key and new value (none: removed), sorted by table and key.
@@ -126,7 +120,7 @@ mod tests {
         let changes = check(&[(1, (0, 1), None), (0, (2, 1), Some((4, 2))), (0, (1, 1), None)], 100).unwrap();
         let rows: Vec<_> = changes.iter().collect();
         assert_eq!(rows, [(0, &b"b"[..], None), (0, b"c", Some(&b"ef"[..])), (1, b"a", None)]);
-        assert_eq!((changes.len(), changes.bytes()), (3, 5));
+        assert_eq!(changes.len(), 3);
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl WasiView for Guest {
 pub(super) struct Meter {
     pub(super) limits: Limits,
     /// Bytes of all its memories.
-    memory: usize,
+    pub(super) memory: usize,
     /// Ticks that the current call has computed for.
     ticks: u32,
     /// What the current call was refused; if it traps, this is why.

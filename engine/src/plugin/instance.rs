@@ -46,6 +46,11 @@ impl Instance {
         self.store.data_mut().state = state;
     }
 
+    /// How many bytes of memory it has by now.
+    pub fn memory(&self) -> u64 {
+        self.store.data().meter.memory as u64
+    }
+
     /// Folds a block, which holds only events of types that it subscribed to.
     /// Answers about how many bytes a flush would return now.
     pub async fn apply(&mut self, block: &Block) -> Result<u64, ApplyError> {

@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! [limits]                      # what the component may use
-//! memory = "256 MiB"
+//! memory = "512 MiB"
 //! cpu = "2s"                    # in one call
 //! [policies]                    # how it is run
 //! on-failure = "dead-letter"
@@ -66,7 +66,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            memory: 256 << 20,
+            memory: 512 << 20,
             cpu: Duration::from_secs(2),
             flush: 256 << 20,
             cache: None,
@@ -92,7 +92,8 @@ pub struct Policies {
     #[serde(deserialize_with = "size")]
     pub commit_bytes: u64,
     /// While it catches up, take from an instance what it has changed once that
-    /// is so many bytes; a quarter of `limits.memory` where absent.
+    /// is so many bytes; a quarter of `limits.memory` where absent. Less once its
+    /// memory is half full.
     #[serde(deserialize_with = "optional_size")]
     pub flush_bytes: Option<u64>,
     /// While it catches up, commit after so long, or after a few times as long as

@@ -23,8 +23,8 @@ const PASSED_EVERY: Duration = Duration::from_secs(60);
 const COMMITS_SHARE: u32 = 4;
 
 /// Which share of its memory an instance may fill with changes, as they are
-/// flushed, unless its settings say. Small rows take several times as much in it,
-/// but to flush too early costs: what is clean may be dropped, and read again.
+/// flushed, unless its settings say. To flush too early costs: what is clean may
+/// be dropped, and read again.
 const DIRTY_SHARE: u64 = 4;
 
 /// How long a live version that has fallen behind the head keeps its readers
@@ -35,6 +35,10 @@ const VISIBLE_EVERY: Duration = Duration::from_millis(20);
 pub(super) struct CommitPolicy {
     bytes: u64,
     flush_bytes: u64,
+    /// An instance with more memory than that may run out of it the next time it
+    /// asks for some: vectors grow by doubling.
+    crowded: u64,
+    memory_limit: u64,
     interval: Duration,
     last: Instant,
     took: Duration,
@@ -49,6 +53,8 @@ impl CommitPolicy {
         Self {
             bytes: policies.commit_bytes,
             flush_bytes: policies.flush_bytes.unwrap_or(limits.memory / DIRTY_SHARE),
+            crowded: limits.memory / 2,
+            memory_limit: limits.memory,
             interval: policies.commit_interval,
             last: clock::instant(),
             took: Duration::ZERO,
@@ -67,8 +73,16 @@ impl CommitPolicy {
         at_head || uncommitted_bytes >= self.bytes || self.last.elapsed() >= VISIBLE_EVERY
     }
 
-    /// Whether an instance should be flushed, commit or not.
-    pub(super) fn flush_due(&self, dirty_bytes: u64) -> bool {
+    /// Whether an instance of so much memory should be flushed, commit or not.
+    ///
+    /// Changes may take many times as much in it as when they are flushed. How many
+    /// times, its memory tells when it is crowded: from then on no more changes
+    /// gather in it than at that time. Memory does not become less again.
+    pub(super) fn flush_due(&mut self, dirty_bytes: u64, memory: u64) -> bool {
+        if memory > self.crowded && dirty_bytes > 0 {
+            self.flush_bytes = self.flush_bytes.min(dirty_bytes);
+            self.crowded = memory.midpoint(self.memory_limit);
+        }
         dirty_bytes >= self.flush_bytes
     }
 
@@ -125,6 +139,18 @@ mod tests {
         assert_eq!(policy.durability(false), Durability::Durable);
         policy.committed(Durability::Durable, Duration::ZERO);
         assert_eq!((policy.durability(false), policy.durable_due()), (Durability::Eventual, None));
+    }
+
+    #[test]
+    fn an_instance_is_flushed_before_it_runs_out_of_memory() {
+        let mut policy = CommitPolicy::new(&Settings::default());
+        let limit = policy.memory_limit;
+        assert!(!policy.flush_due(limit / 8, limit / 2) && policy.flush_due(limit / 4, limit / 2));
+        assert!(policy.flush_due(limit / 10, limit / 5 * 3), "it is crowded");
+        assert!(!policy.flush_due(limit / 11, limit / 5 * 3), "it has been flushed since");
+        assert!(policy.flush_due(limit / 10, limit / 5 * 3), "as much has changed again");
+        assert!(policy.flush_due(limit / 20, limit), "it has grown all the same");
+        assert!(!policy.flush_due(limit / 21, limit), "it cannot grow any further");
     }
 
     #[test]

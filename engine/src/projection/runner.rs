@@ -8,7 +8,11 @@
 
 mod failure;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use tokio::{sync::watch, time::Instant};
@@ -59,9 +63,9 @@ pub(super) struct Runner {
     told: Position,
     /// The instance has folded something since the last flush.
     unflushed: bool,
-    /// What has been flushed since the last commit.
-    flushed: Memtable,
-    /// The keys that can be there.
+    /// What has been flushed since the last commit. The instance reads it too.
+    flushed: Arc<Mutex<Memtable>>,
+    /// The keys that can be in the file.
     known: Arc<Known>,
     /// How many events have been folded since the last commit.
     events: u64,
@@ -107,7 +111,7 @@ impl Runner {
             instance: None,
             started_at: 0,
             unflushed: false,
-            flushed: Memtable::default(),
+            flushed: Arc::default(),
             known: Arc::new(Known::of(position == 0)),
             events: 0,
             dirty: 0,
@@ -291,7 +295,7 @@ impl Runner {
     async fn folded(&mut self, last: Position) -> Result<(), StepError> {
         self.position = last;
         let at_head = last >= self.log.head();
-        let uncommitted = self.dirty + self.flushed.bytes();
+        let uncommitted = self.dirty + self.flushed().bytes();
         let due = match self.live {
             _ if self.suspect.is_some() => true,
             true => self.commit.live(at_head, uncommitted),
@@ -299,7 +303,7 @@ impl Runner {
         };
         if due {
             self.commit(self.durability(true)).await?;
-        } else if self.commit.flush_due(self.dirty) {
+        } else if self.commit.flush_due(self.dirty, self.instance.as_ref().map_or(0, Instance::memory)) {
             self.gather().await?;
         }
         self.clear_suspect()
@@ -357,11 +361,9 @@ impl Runner {
     /// for later: the more it takes along, the less of the file it writes for each.
     async fn gather(&mut self) -> Result<(), StepError> {
         let changes = self.flush().await?;
-        let noted = changes.iter().map(Change::from).inspect(|change| self.known.add(change));
-        self.flushed.add(noted, changes.bytes());
+        self.flushed().add(changes.iter().map(Change::from));
         self.unflushed = false;
         self.dirty = 0;
-        self.set_state(Arc::new(self.state().snapshot().map_err(host)?));
         Ok(())
     }
 
@@ -374,16 +376,18 @@ impl Runner {
             return Ok(());
         }
         let changes = self.flush().await?;
-        let bytes = changes.bytes();
-        let changes = changes.iter().map(Change::from).inspect(|change| self.known.add(change));
+        let changes = changes.iter().map(Change::from);
         let begun = clock::instant();
         let (state, position, events) = (self.state(), self.position, self.events);
-        let committed = if self.flushed.is_empty() {
-            state.commit(changes, position, events, None, durability)
-        } else {
-            let mut flushed = self.flushed.clone();
-            flushed.add(changes, bytes);
-            state.commit(flushed.iter(), position, events, None, durability)
+        let note = |change: &Change<'_>| self.known.add(change);
+        let committed = {
+            let mut flushed = self.flushed();
+            if flushed.is_empty() {
+                state.commit(changes.inspect(note), position, events, None, durability)
+            } else {
+                flushed.add(changes);
+                state.commit(flushed.sorted().inspect(note), position, events, None, durability)
+            }
         };
         committed.map_err(host)?;
         self.committed(durability, begun.elapsed()).map_err(host)
@@ -391,7 +395,7 @@ impl Runner {
 
     /// Whether nothing has been folded since the last commit.
     fn is_committed(&self) -> bool {
-        !self.unflushed && self.flushed.is_empty()
+        !self.unflushed && self.flushed().is_empty()
     }
 
     /// Commits nothing new, for its durability or for a dead letter.
@@ -413,7 +417,7 @@ impl Runner {
     /// It is committed now, or lost.
     fn forget_uncommitted(&mut self) {
         self.unflushed = false;
-        self.flushed = Memtable::default();
+        self.flushed = Arc::default();
         self.events = 0;
         self.dirty = 0;
     }
@@ -426,8 +430,12 @@ impl Runner {
         }
     }
 
+    fn flushed(&self) -> MutexGuard<'_, Memtable> {
+        self.flushed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn uncommitted(&self, committed: Arc<Snapshot>) -> Uncommitted {
-        Uncommitted::new(committed, Arc::clone(&self.known), self.flushed.clone())
+        Uncommitted::new(committed, Arc::clone(&self.known), Arc::clone(&self.flushed))
     }
 
     /// Lets readers see it, as soon as the other partitions are there as well.

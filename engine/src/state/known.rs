@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use super::{Change, memtable};
 use crate::filter::Filter;
 
-/// The keys that were ever flushed to a partition that began empty. Most that an
+/// The keys that were ever committed to a partition that began empty. Most that an
 /// instance asks for while such a state grows are not there, and need not be
 /// looked for.
 pub(crate) struct Known {
@@ -32,7 +32,7 @@ impl Known {
         Self { layers: Mutex::new(is_empty.then(Vec::new)) }
     }
 
-    /// Notes the key of a change that has been flushed.
+    /// Notes the key of a change that is being committed.
     pub(crate) fn add(&self, change: &Change<'_>) {
         let mut known = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(layers) = known.as_mut().filter(|_| change.value.is_some()) else { return };

@@ -1,76 +1,67 @@
-//! Changes that have been flushed but not committed, sorted, in memory: what a
-//! replay gathers, so that a commit writes a page of the file once for many of
-//! them.
+//! Changes that have been flushed but not committed, in memory: what a replay
+//! gathers, so that a commit writes a page of the file once for many of them.
 
-use std::{cmp::Ordering, ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Bound};
 
+use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::{Change, KeyRange, TableIndex};
-use crate::filter::Filter;
+use super::{
+    Change, KeyRange, TableIndex,
+    records::{Address, Records},
+};
 
-/// Changes by table and key, each as it was last. Cloning shares them.
+/// Changes by table and key, each as it was last.
 ///
-/// They lie in sorted runs, one for each time that some were added. Neighbours of
-/// about one size become one, so that there are few to look into.
-#[derive(Clone, Default)]
+/// They are found by hash and sorted when they are committed: of what is gathered,
+/// most is asked for by key, much is changed again, and hardly anything is asked
+/// for by range.
+#[derive(Default)]
 pub(crate) struct Memtable {
-    /// The oldest first.
-    runs: Vec<Arc<Run>>,
+    /// By the tables' numbers, up to the last one that has changed.
+    tables: Vec<Changed>,
 }
 
 impl Memtable {
-    /// Adds changes, sorted by table and key, each key once; they count before
-    /// those that are there.
-    /// `bytes`: how many all keys and values have.
-    pub(crate) fn add<'a>(&mut self, changes: impl ExactSizeIterator<Item = Change<'a>>, bytes: usize) {
-        let count = changes.len();
-        if count == 0 {
-            return;
+    /// Adds changes; they count before those that are there.
+    pub(crate) fn add<'a>(&mut self, changes: impl Iterator<Item = Change<'a>>) {
+        for Change { table, key, value } in changes {
+            for missing in self.tables.len() as TableIndex..=table {
+                self.tables.push(Changed::of(missing));
+            }
+            self.tables[table as usize].add(key, value);
         }
-        // Before, so that what is committed next need not be merged.
-        while let [.., older, newer] = self.runs.as_slice()
-            && older.is_mergeable(newer)
-        {
-            let both = Merged::new([older.all(), newer.all()], false);
-            let bytes = older.bytes.len() + newer.bytes.len();
-            let merged = Run::of(both, older.slots.len() + newer.slots.len(), bytes);
-            self.runs.truncate(self.runs.len() - 2);
-            self.runs.push(Arc::new(merged));
-        }
-        self.runs.push(Arc::new(Run::of(changes, count, bytes)));
     }
 
     /// About how many bytes it takes.
     pub(crate) fn bytes(&self) -> u64 {
-        self.runs.iter().map(|run| run.size()).sum()
+        self.tables.iter().map(Changed::bytes).sum::<usize>() as u64
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        self.tables.iter().all(|changed| changed.places.is_empty())
+    }
+
+    /// Whether nothing of a table has changed.
+    pub(super) fn is_unchanged(&self, table: TableIndex) -> bool {
+        self.tables.get(table as usize).is_none_or(|changed| changed.places.is_empty())
     }
 
     /// What has become of a key, which has this [`hash`]: its value, or that it was
     /// removed; `None` where it has not changed.
     pub(super) fn get(&self, table: TableIndex, key: &[u8], hash: u128) -> Option<Option<&[u8]>> {
-        let mut found = self.runs.iter().rev().filter(|run| run.filter.may_hold(hash));
-        found.find_map(|run| run.get(table, key))
+        self.tables.get(table as usize)?.get(key, hash)
     }
 
     /// The changes of one table within a range of keys, in its order; its limit
     /// is the caller's to keep.
-    pub(crate) fn range<'a>(
-        &'a self,
-        table: TableIndex,
-        range: &KeyRange,
-    ) -> impl Iterator<Item = Change<'a>> {
-        let runs = self.runs.iter().map(|run| run.changes(run.within(table, range)));
-        Merged::new(runs, range.reverse)
+    pub(super) fn range(&mut self, table: TableIndex, range: &KeyRange) -> impl Iterator<Item = Change<'_>> {
+        self.tables.get_mut(table as usize).map(|changed| changed.range(range)).into_iter().flatten()
     }
 
     /// All changes, by table and key.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Change<'_>> {
-        Merged::new(self.runs.iter().map(|run| run.all()), false)
+    pub(crate) fn sorted(&self) -> impl Iterator<Item = Change<'_>> {
+        self.tables.iter().flat_map(Changed::sorted)
     }
 }
 
@@ -79,159 +70,82 @@ pub(super) fn hash(table: TableIndex, key: &[u8]) -> u128 {
     xxh3_128_with_seed(key, u64::from(table))
 }
 
-/// Runs become no larger by merging: while they do, they take twice the memory.
-const MERGED_BYTES: u64 = 64 << 20;
-
-/// Changes, sorted by table and key, each key once.
-struct Run {
-    /// The changes of each table that it has, by table.
-    tables: Vec<Part>,
-    slots: Vec<Slot>,
-    /// All keys and values, in the order of the slots.
-    bytes: Vec<u8>,
-    filter: Filter,
-}
-
-/// The changes of one table in a run.
-struct Part {
+/// The changes of one table.
+struct Changed {
     table: TableIndex,
-    slots: Range<usize>,
-    /// How many bytes its keys have in common at their beginning.
-    common: usize,
-    /// The [`sample`]s of every [`SAMPLED`]th key: a search that begins with them
-    /// touches few keys.
-    samples: Vec<u64>,
+    places: HashTable<Address>,
+    records: Records,
+    /// What all keys begin with.
+    common: Option<Vec<u8>>,
+    /// The keys in order, kept once a range of them was asked for.
+    ordered: Option<BTreeSet<Box<[u8]>>>,
 }
 
-const SAMPLED: usize = 8;
-
-/// Where a key lies and, up to the next one's key, its value.
-struct Slot {
-    key: u32,
-    /// [`REMOVED`]: there is none.
-    value: u32,
-}
-
-const REMOVED: u32 = u32::MAX;
-
-impl Run {
-    /// Of at most so many changes and bytes.
-    fn of<'a>(changes: impl Iterator<Item = Change<'a>>, most: usize, bytes: usize) -> Self {
-        let mut run = Self {
-            tables: Vec::new(),
-            slots: Vec::with_capacity(most),
-            bytes: Vec::with_capacity(bytes),
-            filter: Filter::with_room_for(most as u64),
-        };
-        for change in changes {
-            run.push(&change);
-        }
-        let mut tables = std::mem::take(&mut run.tables);
-        tables.iter_mut().for_each(|part| part.sample(&run));
-        Self { tables, ..run }
+impl Changed {
+    fn of(table: TableIndex) -> Self {
+        let (places, records) = (HashTable::new(), Records::default());
+        Self { table, places, records, common: None, ordered: None }
     }
 
-    fn push(&mut self, change: &Change<'_>) {
-        let number = self.slots.len();
-        match self.tables.last_mut() {
-            Some(part) if part.table == change.table => part.slots.end = number + 1,
-            _ => self.tables.push(Part {
-                table: change.table,
-                slots: number..number + 1,
-                common: 0,
-                samples: Vec::new(),
-            }),
-        }
-        let key = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(change.key);
-        let value = change.value.map_or(REMOVED, |value| {
-            let start = self.bytes.len() as u32;
-            self.bytes.extend_from_slice(value);
-            start
-        });
-        self.slots.push(Slot { key, value });
-        self.filter.insert(hash(change.table, change.key));
-    }
-
-    fn size(&self) -> u64 {
-        (self.bytes.len() + self.slots.len() * size_of::<Slot>() + self.filter.as_bytes().len()) as u64
-    }
-
-    /// Whether a newer run is so large that the two should be one.
-    fn is_mergeable(&self, newer: &Self) -> bool {
-        self.slots.len() <= 2 * newer.slots.len() && self.size() + newer.size() <= MERGED_BYTES
-    }
-
-    fn entry(&self, number: usize) -> (&[u8], Option<&[u8]>) {
-        let slot = &self.slots[number];
-        let end = self.slots.get(number + 1).map_or(self.bytes.len(), |next| next.key as usize);
-        match slot.value {
-            REMOVED => (&self.bytes[slot.key as usize..end], None),
-            value => {
-                let value = value as usize;
-                (&self.bytes[slot.key as usize..value], Some(&self.bytes[value..end]))
+    fn add(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let Self { table, places, records, common, ordered } = self;
+        let hash_of = |key: &[u8]| hash(*table, key) as u64;
+        let hash = hash_of(key);
+        if let Some(place) = places.find_mut(hash, |place| records.key(*place) == key) {
+            if !records.replace(*place, value) {
+                *place = records.push(key, value);
             }
+            return;
+        }
+        places.insert_unique(hash, records.push(key, value), |place| hash_of(records.key(*place)));
+        let common = common.get_or_insert_with(|| key.to_vec());
+        common.truncate(common.iter().zip(key).take_while(|(one, other)| one == other).count());
+        if let Some(ordered) = ordered {
+            ordered.insert(key.into());
         }
     }
 
-    fn part(&self, table: TableIndex) -> Option<&Part> {
-        self.tables.iter().find(|part| part.table == table)
+    fn bytes(&self) -> usize {
+        let ordered = self.ordered.as_ref().map_or(0, |keys| keys.len() * 64);
+        self.records.bytes() + self.places.capacity() * (size_of::<Address>() + 1) + ordered
     }
 
-    fn get(&self, table: TableIndex, key: &[u8]) -> Option<Option<&[u8]>> {
-        let part = self.part(table)?;
-        let number = part.first_not_below(self, key);
-        let (found, value) = part.slots.contains(&number).then(|| self.entry(number))?;
-        (found == key).then_some(value)
+    fn get(&self, key: &[u8], hash: u128) -> Option<Option<&[u8]>> {
+        let place = self.places.find(hash as u64, |place| self.records.key(*place) == key)?;
+        Some(self.records.get(*place).1)
     }
 
-    /// The slots of a range of keys.
-    fn within(&self, table: TableIndex, range: &KeyRange) -> Range<usize> {
-        let Some(part) = self.part(table) else { return 0..0 };
-        let place = |key: &Option<Vec<u8>>, otherwise| {
-            key.as_ref().map_or(otherwise, |key| part.first_not_below(self, key))
-        };
-        place(&range.start, part.slots.start)..place(&range.end, part.slots.end)
-    }
-
-    fn all(&self) -> Changes<'_> {
-        self.changes(0..self.slots.len())
-    }
-
-    fn changes(&self, slots: Range<usize>) -> Changes<'_> {
-        let part = self.tables.partition_point(|part| part.slots.end <= slots.start);
-        Changes { run: self, slots, part }
-    }
-}
-
-impl Part {
-    fn sample(&mut self, run: &Run) {
-        let (first, last) = (run.entry(self.slots.start).0, run.entry(self.slots.end - 1).0);
-        self.common = first.iter().zip(last).take_while(|(first, last)| first == last).count();
-        let sampled = self.slots.clone().step_by(SAMPLED);
-        self.samples = sampled.map(|number| sample(&run.entry(number).0[self.common..])).collect();
-    }
-
-    /// The first of its slots whose key is not less.
-    fn first_not_below(&self, run: &Run, key: &[u8]) -> usize {
-        let Range { mut start, mut end } = self.slots;
-        let common = &run.entry(start).0[..self.common];
-        if key.starts_with(common) {
-            let sample = sample(&key[self.common..]);
-            let below = self.samples.partition_point(|own| *own < sample);
-            let alike = match self.samples.get(below) {
-                Some(own) if *own == sample => self.samples[below..].partition_point(|own| *own == sample),
-                _ => 0,
-            };
-            let above = below + alike;
-            end = end.min(start + above * SAMPLED);
-            start += below.saturating_sub(1) * SAMPLED;
+    fn range<'a>(&'a mut self, range: &KeyRange) -> impl Iterator<Item = Change<'a>> + use<'a> {
+        if self.ordered.is_none() {
+            self.ordered = Some(self.places.iter().map(|place| self.records.key(*place).into()).collect());
         }
-        while start < end {
-            let middle = start + (end - start) / 2;
-            if run.entry(middle).0 < key { start = middle + 1 } else { end = middle }
-        }
-        start
+        let (start, end) = (range.start.as_deref(), range.end.as_deref());
+        // The standard library takes such a range for a mistake.
+        let can_hold = !matches!((start, end), (Some(start), Some(end)) if start >= end);
+        let bounds =
+            (start.map_or(Bound::Unbounded, Bound::Included), end.map_or(Bound::Unbounded, Bound::Excluded));
+        let this = &*self;
+        let keys = this.ordered.as_ref().filter(|_| can_hold).map(|keys| keys.range::<[u8], _>(bounds));
+        let (mut keys, reverse) = (keys.into_iter().flatten(), range.reverse);
+        std::iter::from_fn(move || {
+            let key = if reverse { keys.next_back() } else { keys.next() }?;
+            let value = this.get(key, hash(this.table, key)).flatten();
+            Some(Change { table: this.table, key, value })
+        })
+    }
+
+    /// The changes by their keys. What follows the keys' common beginning decides
+    /// most comparisons.
+    fn sorted(&self) -> impl Iterator<Item = Change<'_>> {
+        let common = self.common.as_ref().map_or(0, Vec::len);
+        let key = |place: Address| self.records.key(place);
+        let mut order: Vec<(u64, Address)> =
+            self.places.iter().map(|place| (sample(&key(*place)[common..]), *place)).collect();
+        order.sort_unstable_by(|one, other| one.0.cmp(&other.0).then_with(|| key(one.1).cmp(key(other.1))));
+        order.into_iter().map(|(_, place)| {
+            let (key, value) = self.records.get(place);
+            Change { table: self.table, key, value }
+        })
     }
 }
 
@@ -241,85 +155,4 @@ fn sample(rest: &[u8]) -> u64 {
     let length = rest.len().min(8);
     bytes[..length].copy_from_slice(&rest[..length]);
     u64::from_be_bytes(bytes)
-}
-
-/// Some consecutive changes of a run.
-struct Changes<'a> {
-    run: &'a Run,
-    slots: Range<usize>,
-    /// Which of the run's parts the last one was of.
-    part: usize,
-}
-
-impl<'a> Changes<'a> {
-    fn change(&mut self, number: usize) -> Change<'a> {
-        while self.run.tables[self.part].slots.end <= number {
-            self.part += 1;
-        }
-        while self.run.tables[self.part].slots.start > number {
-            self.part -= 1;
-        }
-        let (key, value) = self.run.entry(number);
-        Change { table: self.run.tables[self.part].table, key, value }
-    }
-}
-
-impl<'a> Iterator for Changes<'a> {
-    type Item = Change<'a>;
-
-    fn next(&mut self) -> Option<Change<'a>> {
-        self.slots.next().map(|number| self.change(number))
-    }
-}
-
-impl DoubleEndedIterator for Changes<'_> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.slots.next_back().map(|number| self.change(number))
-    }
-}
-
-/// The changes of several runs, the oldest first, in the order of their keys. Of
-/// one key that of the newest run.
-struct Merged<'a> {
-    /// Of each run: its next change, and those behind it.
-    runs: Vec<(Option<Change<'a>>, Changes<'a>)>,
-    reverse: bool,
-}
-
-impl<'a> Merged<'a> {
-    fn new(runs: impl IntoIterator<Item = Changes<'a>>, reverse: bool) -> Self {
-        let runs = runs.into_iter().map(|mut changes| {
-            let first = if reverse { changes.next_back() } else { changes.next() };
-            (first, changes)
-        });
-        Self { runs: runs.collect(), reverse }
-    }
-}
-
-impl<'a> Iterator for Merged<'a> {
-    type Item = Change<'a>;
-
-    /// There are few runs, so looking at all of them is fast enough.
-    fn next(&mut self) -> Option<Change<'a>> {
-        let mut first: Option<(usize, Change<'a>)> = None;
-        for (number, (change, _)) in self.runs.iter().enumerate() {
-            let Some(change) = change else { continue };
-            let order = first.map_or(Ordering::Less, |(_, first)| order(change, &first));
-            let is_behind = if self.reverse { order.is_lt() } else { order.is_gt() };
-            if first.is_none() || !is_behind {
-                first = Some((number, *change));
-            }
-        }
-        let (newest, first) = first?;
-        for (number, (change, rest)) in self.runs.iter_mut().enumerate() {
-            if number == newest || change.is_some_and(|change| order(&change, &first).is_eq()) {
-                *change = if self.reverse { rest.next_back() } else { rest.next() };
-            }
-        }
-        Some(first)
-    }
-}
-
-fn order(one: &Change<'_>, other: &Change<'_>) -> Ordering {
-    (one.table, one.key).cmp(&(other.table, other.key))
 }

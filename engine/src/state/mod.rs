@@ -6,8 +6,9 @@
 //!   partition, one redb file: tables, checkpoint and digest, which change
 //!   together in one transaction or not at all.
 //! - [`View`] (`view.rs`): a version's state as it stood at one position, its
-//!   partitions read as one; [`Snapshot`] (`snapshot.rs`): one of them.
-//! - [`Memtable`] (`memtable.rs`): changes that are flushed but not committed;
+//!   partitions read as one; [`Snapshot`] (`snapshot.rs`): one of them;
+//!   `places.rs`: in which of them a key was found.
+//! - [`Memtable`] (`memtable.rs`, `records.rs`): changes that are flushed but not committed;
 //!   [`Uncommitted`] (`uncommitted.rs`): a partition's state with them;
 //!   [`Known`] (`known.rs`): which keys it can have.
 //! - [`Digest`] (`digest.rs`): a hash of all entries, kept up change by change.
@@ -33,6 +34,8 @@ mod known;
 mod memtable;
 mod meta;
 mod partition;
+mod places;
+mod records;
 mod snapshot;
 #[cfg(test)]
 mod tests;

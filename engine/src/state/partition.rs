@@ -144,7 +144,7 @@ impl PartitionState {
     pub fn view(&self) -> Result<View, StateError> {
         let snapshot = self.snapshot()?;
         let position = snapshot.checkpoint().position;
-        Ok(View::new([Arc::new(snapshot)], position))
+        Ok(View::new([Arc::new(snapshot)], Arc::default(), position))
     }
 
     /// All dead letters, oldest first.

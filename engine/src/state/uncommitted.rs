@@ -1,6 +1,6 @@
 //! A partition's state with what has not been committed yet.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
     Entry, KeyRange, StateError, TableIndex,
@@ -14,31 +14,32 @@ use super::{
 pub(crate) struct Uncommitted {
     committed: Arc<Snapshot>,
     known: Arc<Known>,
-    flushed: Memtable,
+    flushed: Arc<Mutex<Memtable>>,
 }
 
 impl Uncommitted {
-    /// `flushed` since that was committed; the keys of both are `known`.
-    pub(crate) fn new(committed: Arc<Snapshot>, known: Arc<Known>, flushed: Memtable) -> Self {
+    /// `flushed` since that was committed, whose keys are `known`.
+    pub(crate) fn new(committed: Arc<Snapshot>, known: Arc<Known>, flushed: Arc<Mutex<Memtable>>) -> Self {
         Self { committed, known, flushed }
     }
 
     /// The value under a key.
     pub(crate) fn get(&self, table: TableIndex, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         let hash = memtable::hash(table, key);
-        if !self.known.may_have(hash) {
-            return Ok(None);
+        if let Some(value) = self.flushed().get(table, key, hash) {
+            return Ok(value.map(<[u8]>::to_vec));
         }
-        match self.flushed.get(table, key, hash) {
-            Some(value) => Ok(value.map(<[u8]>::to_vec)),
-            None => self.committed.get(table, key),
+        match self.known.may_have(hash) {
+            true => self.committed.get(table, key),
+            false => Ok(None),
         }
     }
 
     /// The entries of a range.
     pub(crate) fn scan(&self, table: TableIndex, range: &KeyRange) -> Result<Vec<Entry>, StateError> {
         let mut committed = self.committed.entries(table, range)?;
-        let mut flushed = self.flushed.range(table, range).peekable();
+        let mut flushed = self.flushed();
+        let mut flushed = flushed.range(table, range).peekable();
         let is_before = |one: &[u8], other: &[u8]| if range.reverse { one > other } else { one < other };
         let mut entries = Vec::new();
         let mut next = committed.next().transpose()?;
@@ -64,9 +65,14 @@ impl Uncommitted {
 
     /// Whether a table has no entries.
     pub(crate) fn is_empty(&self, table: TableIndex) -> Result<bool, StateError> {
-        match self.flushed.is_empty() {
+        let is_unchanged = self.flushed().is_unchanged(table);
+        match is_unchanged {
             true => Ok(self.committed.len(table)? == 0),
             false => Ok(self.scan(table, &KeyRange { limit: 1, ..KeyRange::default() })?.is_empty()),
         }
+    }
+
+    fn flushed(&self) -> MutexGuard<'_, Memtable> {
+        self.flushed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwapOption;
 
 use super::{
-    DeadLetter, error::StateError, meta::Checkpoint, partition::PartitionState, snapshot::Snapshot,
-    view::View,
+    DeadLetter, error::StateError, meta::Checkpoint, partition::PartitionState, places::Places,
+    snapshot::Snapshot, view::View,
 };
 use crate::event::Position;
 
@@ -19,6 +19,8 @@ pub struct VersionState {
     // Before the files that they read from, so that these are closed last.
     view: ArcSwapOption<View>,
     latest: Mutex<Vec<Latest>>,
+    /// Outlives views: a key stays in its partition.
+    places: Arc<Places>,
     partitions: Box<[PartitionState]>,
 }
 
@@ -39,8 +41,9 @@ impl VersionState {
             Ok(Latest { snapshot, position })
         };
         let latest = partitions.iter().map(latest).collect::<Result<Vec<_>, StateError>>()?;
-        let view = ArcSwapOption::new(together(&latest));
-        Ok(Self { view, latest: Mutex::new(latest), partitions })
+        let places = Arc::default();
+        let view = ArcSwapOption::new(together(&latest, &places));
+        Ok(Self { view, latest: Mutex::new(latest), places, partitions })
     }
 
     /// State that lives as long as the process, for `run` and for tests.
@@ -70,7 +73,7 @@ impl VersionState {
     pub fn parts(&self) -> Arc<View> {
         self.view.load_full().unwrap_or_else(|| {
             let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::new(view(&latest))
+            Arc::new(view(&latest, &self.places))
         })
     }
 
@@ -93,7 +96,7 @@ impl VersionState {
         if let Some(snapshot) = snapshot {
             own.snapshot = snapshot;
         }
-        let view = together(&latest)?;
+        let view = together(&latest, &self.places)?;
         self.view.store(Some(view));
         Some(position)
     }
@@ -130,12 +133,12 @@ impl VersionState {
 }
 
 /// The view, if all partitions stand at one position.
-fn together(latest: &[Latest]) -> Option<Arc<View>> {
+fn together(latest: &[Latest], places: &Arc<Places>) -> Option<Arc<View>> {
     let same = latest.windows(2).all(|pair| pair[0].position == pair[1].position);
-    same.then(|| Arc::new(view(latest)))
+    same.then(|| Arc::new(view(latest, places)))
 }
 
-fn view(latest: &[Latest]) -> View {
+fn view(latest: &[Latest], places: &Arc<Places>) -> View {
     let position = latest.iter().map(|latest| latest.position).min().unwrap_or(0);
-    View::new(latest.iter().map(|latest| Arc::clone(&latest.snapshot)), position)
+    View::new(latest.iter().map(|latest| Arc::clone(&latest.snapshot)), Arc::clone(places), position)
 }

@@ -7,6 +7,7 @@ use super::{
     error::StateError,
     key,
     meta::Checkpoint,
+    places::Places,
     snapshot::{Bytes, Entries, KeyRange, Snapshot},
 };
 use crate::event::Position;
@@ -17,18 +18,23 @@ pub type Entry = (Vec<u8>, Vec<u8>);
 /// A version's state as it stood at one position, whatever is committed
 /// meanwhile: its partitions' tables, read as one. Threads can share it.
 ///
-/// No key is in two partitions. Where a plug-in breaks that, reads of such a
-/// key fail with [`StateError::TwoPartitions`].
+/// No key is in two partitions. Where a plug-in breaks that, reads that come
+/// upon such a key in both fail with [`StateError::TwoPartitions`].
 pub struct View {
     snapshots: Box<[Arc<Snapshot>]>,
+    places: Arc<Places>,
     position: Position,
 }
 
 impl View {
     /// The partitions as they stood at `position`: theirs may be earlier, if
-    /// nothing for them came since.
-    pub(crate) fn new(snapshots: impl IntoIterator<Item = Arc<Snapshot>>, position: Position) -> Self {
-        Self { snapshots: snapshots.into_iter().collect(), position }
+    /// nothing for them came since. `places`: where keys were found before.
+    pub(super) fn new(
+        snapshots: impl IntoIterator<Item = Arc<Snapshot>>,
+        places: Arc<Places>,
+        position: Position,
+    ) -> Self {
+        Self { snapshots: snapshots.into_iter().collect(), places, position }
     }
 
     /// Where this state stands: the digest and the number of events are the
@@ -44,15 +50,27 @@ impl View {
 
     /// The value under a key.
     pub fn get(&self, table: u32, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        if let [snapshot] = &*self.snapshots {
+            return snapshot.get(table, key);
+        }
+        let hash = Places::hash(table, key);
+        if let Some(snapshot) = self.places.get(hash).and_then(|place| self.snapshots.get(place))
+            && let Some(value) = snapshot.get(table, key)?
+        {
+            return Ok(Some(value));
+        }
         let mut found = None;
-        for snapshot in &self.snapshots {
+        for (partition, snapshot) in self.snapshots.iter().enumerate() {
             if let Some(value) = snapshot.get(table, key)?
-                && found.replace(value).is_some()
+                && found.replace((partition, value)).is_some()
             {
                 return Err(self.in_two_partitions(table, key));
             }
         }
-        Ok(found)
+        Ok(found.map(|(partition, value)| {
+            self.places.set(hash, partition);
+            value
+        }))
     }
 
     /// The entries of a range.
