@@ -109,13 +109,14 @@ fn an_instance_is_flushed_before_its_memory_is_full() {
         fixture.runtime.block_on(fixture.host.load("meter", &bytes, &settings)).unwrap()
     };
     let log = small_blocks(4096);
-    // It keeps a row of each event: several times the memory that it may have.
-    for _ in 0..30 {
+    // It keeps a row of each event: so many times the memory that it may have that, if
+    // it ran out of it each time, it would be given up.
+    for _ in 0..100 {
         fixture.append(&log, &[1; 4000]);
     }
     let roomy = fixture.fold(&version(&load("")), &log).unwrap();
     let policies = "[policies]\nblock-events = 512\nflush-bytes = \"1 GiB\"\ncommit-bytes = \"1 GiB\"";
-    let narrow = load(&format!("[limits]\nmemory = \"8 MiB\"\n{policies}"));
+    let narrow = load(&format!("[limits]\nmemory = \"4 MiB\"\n{policies}"));
     assert_eq!(fixture.fold(&version(&narrow), &log).unwrap(), roomy);
 }
 

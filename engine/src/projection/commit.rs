@@ -27,6 +27,10 @@ const COMMITS_SHARE: u32 = 4;
 /// be dropped, and read again.
 const DIRTY_SHARE: u64 = 4;
 
+/// However crowded it is, an instance is not flushed for less than such a share of
+/// its memory: it must be something else that takes it up.
+const LEAST_SHARE: u64 = 64;
+
 /// How long a live version that has fallen behind the head keeps its readers
 /// waiting for the next commit.
 const VISIBLE_EVERY: Duration = Duration::from_millis(20);
@@ -73,17 +77,40 @@ impl CommitPolicy {
         at_head || uncommitted_bytes >= self.bytes || self.last.elapsed() >= VISIBLE_EVERY
     }
 
-    /// Whether an instance of so much memory should be flushed, commit or not.
+    /// Whether an instance should be flushed, commit or not.
+    pub(super) fn flush_due(&self, dirty_bytes: u64) -> bool {
+        dirty_bytes >= self.flush_bytes
+    }
+
+    /// An instance begins, with little memory.
+    pub(super) fn started(&mut self) {
+        self.crowded = self.memory_limit / 2;
+    }
+
+    /// An instance has come to so much memory with so many changes in it, or by
+    /// flushing them.
     ///
     /// Changes may take many times as much in it as when they are flushed. How many
     /// times, its memory tells when it is crowded: from then on no more changes
     /// gather in it than at that time. Memory does not become less again.
-    pub(super) fn flush_due(&mut self, dirty_bytes: u64, memory: u64) -> bool {
-        if memory > self.crowded && dirty_bytes > 0 {
-            self.flush_bytes = self.flush_bytes.min(dirty_bytes);
+    pub(super) fn grown(&mut self, dirty_bytes: u64, memory: u64) {
+        if memory > self.crowded {
+            self.flush_sooner(dirty_bytes);
             self.crowded = memory.midpoint(self.memory_limit);
         }
-        dirty_bytes >= self.flush_bytes
+    }
+
+    /// An instance has failed, with so many changes in so much memory: perhaps
+    /// because it could not have more.
+    pub(super) fn failed(&mut self, dirty_bytes: u64, memory: u64) {
+        if memory > self.memory_limit / 4 {
+            self.flush_sooner(dirty_bytes / 2);
+        }
+    }
+
+    fn flush_sooner(&mut self, dirty_bytes: u64) {
+        let least = self.memory_limit / LEAST_SHARE;
+        self.flush_bytes = self.flush_bytes.min(dirty_bytes.max(least));
     }
 
     /// With which durability the next commit is due. One that ends a replay, or
@@ -145,12 +172,24 @@ mod tests {
     fn an_instance_is_flushed_before_it_runs_out_of_memory() {
         let mut policy = CommitPolicy::new(&Settings::default());
         let limit = policy.memory_limit;
-        assert!(!policy.flush_due(limit / 8, limit / 2) && policy.flush_due(limit / 4, limit / 2));
-        assert!(policy.flush_due(limit / 10, limit / 5 * 3), "it is crowded");
-        assert!(!policy.flush_due(limit / 11, limit / 5 * 3), "it has been flushed since");
-        assert!(policy.flush_due(limit / 10, limit / 5 * 3), "as much has changed again");
-        assert!(policy.flush_due(limit / 20, limit), "it has grown all the same");
-        assert!(!policy.flush_due(limit / 21, limit), "it cannot grow any further");
+        policy.grown(limit / 8, limit / 2);
+        assert!(!policy.flush_due(limit / 8) && policy.flush_due(limit / 4));
+        policy.grown(limit / 10, limit / 5 * 3);
+        assert!(policy.flush_due(limit / 10) && !policy.flush_due(limit / 11), "it is crowded");
+        policy.grown(limit / 12, limit / 5 * 3);
+        assert!(!policy.flush_due(limit / 11), "it has not grown");
+        policy.grown(limit / 20, limit);
+        assert!(policy.flush_due(limit / 20) && !policy.flush_due(limit / 21), "it has grown all the same");
+        policy.started();
+        policy.failed(limit / 20, limit / 5);
+        assert!(!policy.flush_due(limit / 21), "it had memory left");
+        policy.failed(limit / 20, limit / 3);
+        assert!(policy.flush_due(limit / 40) && !policy.flush_due(limit / 41));
+        policy.grown(0, limit);
+        assert!(
+            policy.flush_due(limit / 64) && !policy.flush_due(limit / 65),
+            "not its changes take its memory"
+        );
     }
 
     #[test]

@@ -295,7 +295,8 @@ impl Runner {
     async fn folded(&mut self, last: Position) -> Result<(), StepError> {
         self.position = last;
         let at_head = last >= self.log.head();
-        let uncommitted = self.dirty + self.flushed().bytes();
+        self.commit.grown(self.dirty, self.memory());
+        let uncommitted = self.flushed().bytes().saturating_add(self.dirty);
         let due = match self.live {
             _ if self.suspect.is_some() => true,
             true => self.commit.live(at_head, uncommitted),
@@ -303,7 +304,7 @@ impl Runner {
         };
         if due {
             self.commit(self.durability(true)).await?;
-        } else if self.commit.flush_due(self.dirty, self.instance.as_ref().map_or(0, Instance::memory)) {
+        } else if self.commit.flush_due(self.dirty) {
             self.gather().await?;
         }
         self.clear_suspect()
@@ -326,6 +327,7 @@ impl Runner {
                 error => StepError::Halt(Halt { event: None, reason: error.to_string(), host: false }),
             })?);
             self.started_at = self.position;
+            self.commit.started();
         }
         let Some(instance) = &mut self.instance else { return Ok(Duration::ZERO) };
         let begun = clock::instant();
@@ -346,15 +348,22 @@ impl Runner {
     /// Takes what the instance has changed, or nothing.
     async fn flush(&mut self) -> Result<Changes, StepError> {
         let (first, last) = (self.checkpoint() + 1, self.position);
-        match &mut self.instance {
-            Some(instance) if self.unflushed => instance.flush().await.map_err(|error| StepError::Guest {
-                first,
-                last,
-                named: None,
-                reason: error.to_string(),
-            }),
-            _ => Ok(Changes::default()),
-        }
+        let Some(instance) = self.instance.as_mut().filter(|_| self.unflushed) else {
+            return Ok(Changes::default());
+        };
+        let flushed = instance.flush().await.map_err(|error| StepError::Guest {
+            first,
+            last,
+            named: None,
+            reason: error.to_string(),
+        });
+        self.commit.grown(self.dirty, self.memory());
+        flushed
+    }
+
+    /// How much memory the instance has.
+    fn memory(&self) -> u64 {
+        self.instance.as_ref().map_or(0, Instance::memory)
     }
 
     /// Flushes the instance, which may hold only so much, and leaves the commit

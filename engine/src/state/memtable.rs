@@ -1,7 +1,12 @@
 //! Changes that have been flushed but not committed, in memory: what a replay
 //! gathers, so that a commit writes a page of the file once for many of them.
 
-use std::{collections::BTreeSet, ops::Bound};
+use std::{
+    collections::BTreeSet,
+    hash::{BuildHasher as _, RandomState},
+    ops::Bound,
+    sync::LazyLock,
+};
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
@@ -47,6 +52,11 @@ impl Memtable {
         self.tables.get(table as usize).is_none_or(|changed| changed.places.is_empty())
     }
 
+    /// Whether some key of a table has a value by now.
+    pub(super) fn has_values(&self, table: TableIndex) -> bool {
+        self.tables.get(table as usize).is_some_and(Changed::has_values)
+    }
+
     /// What has become of a key, which has this [`hash`]: its value, or that it was
     /// removed; `None` where it has not changed.
     pub(super) fn get(&self, table: TableIndex, key: &[u8], hash: u128) -> Option<Option<&[u8]>> {
@@ -65,9 +75,12 @@ impl Memtable {
     }
 }
 
-/// Keys of different tables are different.
+/// Keys come from outside, so nobody may know beforehand which are hashed alike.
+static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
+
+/// Of this process. Keys of different tables are different.
 pub(super) fn hash(table: TableIndex, key: &[u8]) -> u128 {
-    xxh3_128_with_seed(key, u64::from(table))
+    xxh3_128_with_seed(key, SEED.wrapping_add(u64::from(table)))
 }
 
 /// The changes of one table.
@@ -75,7 +88,8 @@ struct Changed {
     table: TableIndex,
     places: HashTable<Address>,
     records: Records,
-    /// What all keys begin with.
+    /// How many bytes all keys have, and what all begin with.
+    key_bytes: usize,
     common: Option<Vec<u8>>,
     /// The keys in order, kept once a range of them was asked for.
     ordered: Option<BTreeSet<Box<[u8]>>>,
@@ -84,11 +98,11 @@ struct Changed {
 impl Changed {
     fn of(table: TableIndex) -> Self {
         let (places, records) = (HashTable::new(), Records::default());
-        Self { table, places, records, common: None, ordered: None }
+        Self { table, places, records, key_bytes: 0, common: None, ordered: None }
     }
 
     fn add(&mut self, key: &[u8], value: Option<&[u8]>) {
-        let Self { table, places, records, common, ordered } = self;
+        let Self { table, places, records, key_bytes, common, ordered } = self;
         let hash_of = |key: &[u8]| hash(*table, key) as u64;
         let hash = hash_of(key);
         if let Some(place) = places.find_mut(hash, |place| records.key(*place) == key) {
@@ -98,6 +112,7 @@ impl Changed {
             return;
         }
         places.insert_unique(hash, records.push(key, value), |place| hash_of(records.key(*place)));
+        *key_bytes += key.len();
         let common = common.get_or_insert_with(|| key.to_vec());
         common.truncate(common.iter().zip(key).take_while(|(one, other)| one == other).count());
         if let Some(ordered) = ordered {
@@ -105,9 +120,14 @@ impl Changed {
         }
     }
 
+    /// Without what sorting them takes meanwhile, sixteen bytes a key.
     fn bytes(&self) -> usize {
-        let ordered = self.ordered.as_ref().map_or(0, |keys| keys.len() * 64);
+        let ordered = self.ordered.as_ref().map_or(0, |keys| keys.len() * 64 + self.key_bytes);
         self.records.bytes() + self.places.capacity() * (size_of::<Address>() + 1) + ordered
+    }
+
+    fn has_values(&self) -> bool {
+        self.places.iter().any(|place| self.records.get(*place).1.is_some())
     }
 
     fn get(&self, key: &[u8], hash: u128) -> Option<Option<&[u8]>> {

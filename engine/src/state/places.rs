@@ -18,6 +18,7 @@ const PARTITION: u64 = 0xff;
 
 /// Where keys were found last. It may forget any, and a key that it confuses with
 /// another is looked for where that one is; so what it says is to be tried first.
+/// That a key has come into a second partition, against the rule, it does not notice.
 #[derive(Default)]
 pub(super) struct Places(OnceLock<Box<[AtomicU64]>>);
 

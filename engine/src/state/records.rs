@@ -1,7 +1,7 @@
 //! Keys with their values, in chunks that never move.
 
 /// Where a record lies: its chunk, and how many units into it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 pub(super) struct Address(u32);
 
 /// Records with keys and values of more bytes have a chunk of their own.
@@ -31,7 +31,7 @@ impl Records {
     pub(super) fn push(&mut self, key: &[u8], value: Option<&[u8]>) -> Address {
         let length = HEADER + key.len() + value.map_or(0, |value| room(value.len()));
         let length = length.next_multiple_of(UNIT);
-        if self.chunks.last().is_none_or(|last| last.capacity() - last.len() < length) {
+        if self.chunks.last().is_none_or(|last| last.len() + length > CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK.max(length)));
         }
         let number = self.chunks.len() - 1;

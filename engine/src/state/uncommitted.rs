@@ -65,10 +65,15 @@ impl Uncommitted {
 
     /// Whether a table has no entries.
     pub(crate) fn is_empty(&self, table: TableIndex) -> Result<bool, StateError> {
-        let is_unchanged = self.flushed().is_unchanged(table);
-        match is_unchanged {
-            true => Ok(self.committed.len(table)? == 0),
-            false => Ok(self.scan(table, &KeyRange { limit: 1, ..KeyRange::default() })?.is_empty()),
+        let (has_values, is_unchanged) = {
+            let flushed = self.flushed();
+            (flushed.has_values(table), flushed.is_unchanged(table))
+        };
+        match (has_values, is_unchanged) {
+            (true, _) => Ok(false),
+            (false, true) => Ok(self.committed.len(table)? == 0),
+            // What is committed may have been removed.
+            (false, false) => Ok(self.scan(table, &KeyRange { limit: 1, ..KeyRange::default() })?.is_empty()),
         }
     }
 

@@ -26,6 +26,7 @@ impl Runner {
     ) -> Result<(), Halt> {
         // Neither the instance nor the state holds anything of other events that is not committed.
         let isolated = self.started_at + 1 == first && self.checkpoint() + 1 == first;
+        self.commit.failed(self.dirty, self.memory());
         self.instance = None;
         self.position = self.checkpoint();
         self.forget_uncommitted();
