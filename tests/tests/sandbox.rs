@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 const NEIGHBOUR: &str = "counts";
 
+/// Not as long as usual, as there are many of them; and so little memory that it is full before.
+const LIMITS: &str = "[limits]\ncpu = \"500ms\"\nmemory = \"16 MiB\"\n";
+
 /// The plug-ins that misbehave at an event, and what the reason must say.
 const MISBEHAVIOURS: &[(&str, &str)] = &[
     ("spins", "limits.cpu"),
@@ -51,9 +54,7 @@ fn what_misbehaves_in_replay_fails_and_never_becomes_live() {
         server.client().append(&[event(&format!("e{number}"), "plain")]);
     }
     for (name, _) in MISBEHAVIOURS {
-        // Not as long as usual, as there are many of them; and so little memory that it is full before.
-        let limits = "[limits]\ncpu = \"500ms\"\nmemory = \"16 MiB\"\n";
-        fs::write(server.plugins().join(format!("{name}.toml")), limits).unwrap();
+        fs::write(server.plugins().join(format!("{name}.toml")), LIMITS).unwrap();
         server.drop_in(name);
     }
     for (name, expected) in MISBEHAVIOURS {
@@ -78,7 +79,7 @@ fn what_misbehaves_later_halts_at_its_event_and_keeps_answering() {
     let mut server = Server::start();
     server.drop_in(NEIGHBOUR);
     for (name, _) in MISBEHAVIOURS {
-        let settings = "[limits]\ncpu = \"500ms\"\n[values]\nat = \"provoking\"\n";
+        let settings = format!("{LIMITS}[values]\nat = \"provoking\"\n");
         fs::write(server.plugins().join(format!("{name}.toml")), settings).unwrap();
         server.drop_in(name);
     }
