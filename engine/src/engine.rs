@@ -18,8 +18,7 @@ pub struct EngineSettings {
     pub data: PathBuf,
     /// The plug-ins folder, watched; made if missing.
     pub plugins: PathBuf,
-    /// How many replays may run at the same time: one core fewer than there are, which
-    /// is left to requests and to what is live.
+    /// How many replays may run at the same time.
     pub replay_threads: usize,
     /// Limits and sizes of the log.
     pub log: LogSettings,
@@ -35,7 +34,7 @@ impl EngineSettings {
         Self {
             data,
             plugins,
-            replay_threads: std::thread::available_parallelism().map_or(1, |cores| (cores.get() - 1).max(1)),
+            replay_threads: std::thread::available_parallelism().map_or(1, usize::from),
             log: LogSettings::default(),
             state_cache_bytes: 64 << 20,
             guest_stack_bytes: HostSettings::default().max_stack,
