@@ -35,26 +35,27 @@ pub(crate) fn fill(
         let (mut count, mut under_way) = (0, VecDeque::new());
         loop {
             let batch: Vec<Envelope> = events.by_ref().take(BATCH).collect::<Result<_>>()?;
-            let is_last = batch.is_empty();
-            if !is_last {
-                count += batch.len();
-                // The log works while more events are made. It takes batches in the
-                // order in which they are first polled.
-                let mut append = log.append(Append { events: batch, ..Append::default() });
-                match (&mut append).now_or_never() {
-                    Some(appended) => drop(appended?),
-                    None => under_way.push_back(append),
-                }
+            if batch.is_empty() {
+                break;
             }
-            while under_way.len() > if is_last { 0 } else { UNDER_WAY } {
-                if let Some(append) = under_way.pop_front() {
-                    append.await?;
-                }
+            count += batch.len();
+            // The log works while more events are made. It takes batches in the
+            // order in which they are first polled.
+            let mut append = log.append(Append { events: batch, ..Append::default() });
+            match (&mut append).now_or_never() {
+                Some(appended) => drop(appended?),
+                None => under_way.push_back(append),
             }
-            if is_last {
-                return anyhow::Ok(count);
+            if under_way.len() > UNDER_WAY
+                && let Some(first) = under_way.pop_front()
+            {
+                first.await?;
             }
         }
+        for append in under_way {
+            append.await?;
+        }
+        anyhow::Ok(count)
     })?;
     ensure!(log.head() == count as Position, "the log did not take all events");
     drop(log);

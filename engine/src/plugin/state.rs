@@ -13,7 +13,8 @@ const SCAN_STEP: usize = 1024;
 pub type Row = (Vec<u8>, Vec<u8>);
 
 /// The state of a plug-in as of one position, but for what its instance has not
-/// flushed. Tables are numbered as in the plug-in's description. An error stops the plug-in with that reason.
+/// flushed. Tables are numbered as in the plug-in's description. An error stops
+/// the plug-in with that reason.
 pub trait StateReader: Send + Sync {
     /// The value of a key.
     fn get(&self, table: u32, key: &[u8]) -> Result<Option<Vec<u8>>, String>;

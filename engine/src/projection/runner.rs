@@ -8,11 +8,7 @@
 
 mod failure;
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{sync::watch, time::Instant};
@@ -32,7 +28,7 @@ use crate::{
     log::EventLog,
     plugin::{ApplyError, Changes, Instance, PluginError, description::OnFailure},
     state::{
-        Change, DeadLetter, Durability, Known, Memtable, PartitionState, Snapshot, StateError, Uncommitted,
+        Change, DeadLetter, Durability, Gathered, Known, PartitionState, Snapshot, StateError, Uncommitted,
     },
 };
 
@@ -64,7 +60,7 @@ pub(super) struct Runner {
     /// The instance has folded something since the last flush.
     unflushed: bool,
     /// What has been flushed since the last commit. The instance reads it too.
-    flushed: Arc<Mutex<Memtable>>,
+    flushed: Gathered,
     /// The keys that can be in the file.
     known: Arc<Known>,
     /// How many events have been folded since the last commit.
@@ -111,7 +107,7 @@ impl Runner {
             instance: None,
             started_at: 0,
             unflushed: false,
-            flushed: Arc::default(),
+            flushed: Gathered::default(),
             known: Arc::new(Known::of(position == 0)),
             events: 0,
             dirty: 0,
@@ -296,7 +292,7 @@ impl Runner {
         self.position = last;
         let at_head = last >= self.log.head();
         self.commit.grown(self.dirty, self.memory());
-        let uncommitted = self.flushed().bytes().saturating_add(self.dirty);
+        let uncommitted = self.flushed.lock().bytes().saturating_add(self.dirty);
         let due = match self.live {
             _ if self.suspect.is_some() => true,
             true => self.commit.live(at_head, uncommitted),
@@ -370,7 +366,7 @@ impl Runner {
     /// for later: the more it takes along, the less of the file it writes for each.
     async fn gather(&mut self) -> Result<(), StepError> {
         let changes = self.flush().await?;
-        self.flushed().add(changes.iter().map(Change::from));
+        self.flushed.lock().add(changes.iter().map(Change::from));
         self.unflushed = false;
         self.dirty = 0;
         Ok(())
@@ -390,7 +386,7 @@ impl Runner {
         let (state, position, events) = (self.state(), self.position, self.events);
         let note = |change: &Change<'_>| self.known.add(change);
         let committed = {
-            let mut flushed = self.flushed();
+            let mut flushed = self.flushed.lock();
             if flushed.is_empty() {
                 state.commit(changes.inspect(note), position, events, None, durability)
             } else {
@@ -404,7 +400,7 @@ impl Runner {
 
     /// Whether nothing has been folded since the last commit.
     fn is_committed(&self) -> bool {
-        !self.unflushed && self.flushed().is_empty()
+        !self.unflushed && self.flushed.lock().is_empty()
     }
 
     /// Commits nothing new, for its durability or for a dead letter.
@@ -426,7 +422,7 @@ impl Runner {
     /// It is committed now, or lost.
     fn forget_uncommitted(&mut self) {
         self.unflushed = false;
-        self.flushed = Arc::default();
+        self.flushed = Gathered::default();
         self.events = 0;
         self.dirty = 0;
     }
@@ -439,12 +435,8 @@ impl Runner {
         }
     }
 
-    fn flushed(&self) -> MutexGuard<'_, Memtable> {
-        self.flushed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn uncommitted(&self, committed: Arc<Snapshot>) -> Uncommitted {
-        Uncommitted::new(committed, Arc::clone(&self.known), Arc::clone(&self.flushed))
+        Uncommitted::new(committed, Arc::clone(&self.known), self.flushed.clone())
     }
 
     /// Lets readers see it, as soon as the other partitions are there as well.

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     hash::{BuildHasher as _, RandomState},
     ops::Bound,
-    sync::LazyLock,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
 use hashbrown::HashTable;
@@ -15,6 +15,16 @@ use super::{
     Change, KeyRange, TableIndex,
     records::{Address, Records},
 };
+
+/// What a runner gathers and its instance reads, never both at once.
+#[derive(Clone, Default)]
+pub(crate) struct Gathered(Arc<Mutex<Memtable>>);
+
+impl Gathered {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Memtable> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Changes by table and key, each as it was last.
 ///
@@ -44,12 +54,12 @@ impl Memtable {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.tables.iter().all(|changed| changed.places.is_empty())
+        self.tables.iter().all(|changed| changed.addresses.is_empty())
     }
 
     /// Whether nothing of a table has changed.
     pub(super) fn is_unchanged(&self, table: TableIndex) -> bool {
-        self.tables.get(table as usize).is_none_or(|changed| changed.places.is_empty())
+        self.tables.get(table as usize).is_none_or(|changed| changed.addresses.is_empty())
     }
 
     /// Whether some key of a table has a value by now.
@@ -86,7 +96,7 @@ pub(super) fn hash(table: TableIndex, key: &[u8]) -> u128 {
 /// The changes of one table.
 struct Changed {
     table: TableIndex,
-    places: HashTable<Address>,
+    addresses: HashTable<Address>,
     records: Records,
     /// How many bytes all keys have, and what all begin with.
     key_bytes: usize,
@@ -97,21 +107,21 @@ struct Changed {
 
 impl Changed {
     fn of(table: TableIndex) -> Self {
-        let (places, records) = (HashTable::new(), Records::default());
-        Self { table, places, records, key_bytes: 0, common: None, ordered: None }
+        let (addresses, records) = (HashTable::new(), Records::default());
+        Self { table, addresses, records, key_bytes: 0, common: None, ordered: None }
     }
 
     fn add(&mut self, key: &[u8], value: Option<&[u8]>) {
-        let Self { table, places, records, key_bytes, common, ordered } = self;
+        let Self { table, addresses, records, key_bytes, common, ordered } = self;
         let hash_of = |key: &[u8]| hash(*table, key) as u64;
         let hash = hash_of(key);
-        if let Some(place) = places.find_mut(hash, |place| records.key(*place) == key) {
-            if !records.replace(*place, value) {
-                *place = records.push(key, value);
+        if let Some(address) = addresses.find_mut(hash, |address| records.key(*address) == key) {
+            if !records.replace(*address, value) {
+                *address = records.push(key, value);
             }
             return;
         }
-        places.insert_unique(hash, records.push(key, value), |place| hash_of(records.key(*place)));
+        addresses.insert_unique(hash, records.push(key, value), |address| hash_of(records.key(*address)));
         *key_bytes += key.len();
         let common = common.get_or_insert_with(|| key.to_vec());
         common.truncate(common.iter().zip(key).take_while(|(one, other)| one == other).count());
@@ -123,21 +133,22 @@ impl Changed {
     /// Without what sorting them takes meanwhile, sixteen bytes a key.
     fn bytes(&self) -> usize {
         let ordered = self.ordered.as_ref().map_or(0, |keys| keys.len() * 64 + self.key_bytes);
-        self.records.bytes() + self.places.capacity() * (size_of::<Address>() + 1) + ordered
+        self.records.bytes() + self.addresses.capacity() * (size_of::<Address>() + 1) + ordered
     }
 
     fn has_values(&self) -> bool {
-        self.places.iter().any(|place| self.records.get(*place).1.is_some())
+        self.addresses.iter().any(|address| self.records.get(*address).1.is_some())
     }
 
     fn get(&self, key: &[u8], hash: u128) -> Option<Option<&[u8]>> {
-        let place = self.places.find(hash as u64, |place| self.records.key(*place) == key)?;
-        Some(self.records.get(*place).1)
+        let address = self.addresses.find(hash as u64, |address| self.records.key(*address) == key)?;
+        Some(self.records.get(*address).1)
     }
 
     fn range<'a>(&'a mut self, range: &KeyRange) -> impl Iterator<Item = Change<'a>> + use<'a> {
         if self.ordered.is_none() {
-            self.ordered = Some(self.places.iter().map(|place| self.records.key(*place).into()).collect());
+            self.ordered =
+                Some(self.addresses.iter().map(|address| self.records.key(*address).into()).collect());
         }
         let (start, end) = (range.start.as_deref(), range.end.as_deref());
         // The standard library takes such a range for a mistake.
@@ -158,12 +169,12 @@ impl Changed {
     /// most comparisons.
     fn sorted(&self) -> impl Iterator<Item = Change<'_>> {
         let common = self.common.as_ref().map_or(0, Vec::len);
-        let key = |place: Address| self.records.key(place);
+        let key = |address: Address| self.records.key(address);
         let mut order: Vec<(u64, Address)> =
-            self.places.iter().map(|place| (sample(&key(*place)[common..]), *place)).collect();
+            self.addresses.iter().map(|address| (sample(&key(*address)[common..]), *address)).collect();
         order.sort_unstable_by(|one, other| one.0.cmp(&other.0).then_with(|| key(one.1).cmp(key(other.1))));
-        order.into_iter().map(|(_, place)| {
-            let (key, value) = self.records.get(place);
+        order.into_iter().map(|(_, address)| {
+            let (key, value) = self.records.get(address);
             Change { table: self.table, key, value }
         })
     }

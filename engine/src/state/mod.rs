@@ -8,7 +8,7 @@
 //! - [`View`] (`view.rs`): a version's state as it stood at one position, its
 //!   partitions read as one; [`Snapshot`] (`snapshot.rs`): one of them;
 //!   `places.rs`: in which of them a key was found.
-//! - [`Memtable`] (`memtable.rs`, `records.rs`): changes that are flushed but not committed;
+//! - [`Gathered`] (`memtable.rs`, `records.rs`): changes that are flushed but not committed;
 //!   [`Uncommitted`] (`uncommitted.rs`): a partition's state with them;
 //!   [`Known`] (`known.rs`): which keys it can have.
 //! - [`Digest`] (`digest.rs`): a hash of all entries, kept up change by change.
@@ -50,7 +50,7 @@ pub use digest::Digest;
 pub use error::StateError;
 pub use folder::StateFolder;
 pub(crate) use known::Known;
-pub(crate) use memtable::Memtable;
+pub(crate) use memtable::Gathered;
 pub use meta::Checkpoint;
 pub use partition::PartitionState;
 pub use snapshot::KeyRange;

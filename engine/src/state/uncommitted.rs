@@ -1,11 +1,11 @@
 //! A partition's state with what has not been committed yet.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::{
     Entry, KeyRange, StateError, TableIndex,
     known::Known,
-    memtable::{self, Memtable},
+    memtable::{self, Gathered},
     snapshot::Snapshot,
 };
 
@@ -14,19 +14,19 @@ use super::{
 pub(crate) struct Uncommitted {
     committed: Arc<Snapshot>,
     known: Arc<Known>,
-    flushed: Arc<Mutex<Memtable>>,
+    flushed: Gathered,
 }
 
 impl Uncommitted {
     /// `flushed` since that was committed, whose keys are `known`.
-    pub(crate) fn new(committed: Arc<Snapshot>, known: Arc<Known>, flushed: Arc<Mutex<Memtable>>) -> Self {
+    pub(crate) fn new(committed: Arc<Snapshot>, known: Arc<Known>, flushed: Gathered) -> Self {
         Self { committed, known, flushed }
     }
 
     /// The value under a key.
     pub(crate) fn get(&self, table: TableIndex, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         let hash = memtable::hash(table, key);
-        if let Some(value) = self.flushed().get(table, key, hash) {
+        if let Some(value) = self.flushed.lock().get(table, key, hash) {
             return Ok(value.map(<[u8]>::to_vec));
         }
         match self.known.may_have(hash) {
@@ -38,7 +38,7 @@ impl Uncommitted {
     /// The entries of a range.
     pub(crate) fn scan(&self, table: TableIndex, range: &KeyRange) -> Result<Vec<Entry>, StateError> {
         let mut committed = self.committed.entries(table, range)?;
-        let mut flushed = self.flushed();
+        let mut flushed = self.flushed.lock();
         let mut flushed = flushed.range(table, range).peekable();
         let is_before = |one: &[u8], other: &[u8]| if range.reverse { one > other } else { one < other };
         let mut entries = Vec::new();
@@ -66,7 +66,7 @@ impl Uncommitted {
     /// Whether a table has no entries.
     pub(crate) fn is_empty(&self, table: TableIndex) -> Result<bool, StateError> {
         let (has_values, is_unchanged) = {
-            let flushed = self.flushed();
+            let flushed = self.flushed.lock();
             (flushed.has_values(table), flushed.is_unchanged(table))
         };
         match (has_values, is_unchanged) {
@@ -75,9 +75,5 @@ impl Uncommitted {
             // What is committed may have been removed.
             (false, false) => Ok(self.scan(table, &KeyRange { limit: 1, ..KeyRange::default() })?.is_empty()),
         }
-    }
-
-    fn flushed(&self) -> MutexGuard<'_, Memtable> {
-        self.flushed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,10 +4,7 @@
 mod crash;
 mod files;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 
@@ -153,18 +150,18 @@ proptest! {
         let (gathered, step_by_step) = (partition(), partition());
         let known = Known::of(true);
         changes(&committed).for_each(|change| known.add(&change));
-        let mut memtable = Memtable::default();
+        let flushed = Gathered::default();
         for flush in &flushes {
             // As a flush is: sorted, and each key once, the last time that it changed.
             let sorted: BTreeMap<_, _> =
                 flush.iter().map(|(table, key, value)| ((*table, key), value.as_deref())).collect();
             let sorted: Vec<_> =
                 sorted.iter().map(|((table, key), value)| Change { table: *table, key, value: *value }).collect();
-            memtable.add(sorted.iter().copied());
+            flushed.lock().add(sorted.iter().copied());
             step_by_step.commit(sorted, 2, 1, None, Durability::Eventual).unwrap();
         }
-        let (snapshot, memtable) = (gathered.snapshot().unwrap(), Arc::new(Mutex::new(memtable)));
-        let uncommitted = Uncommitted::new(Arc::new(snapshot), Arc::new(known), Arc::clone(&memtable));
+        let snapshot = Arc::new(gathered.snapshot().unwrap());
+        let uncommitted = Uncommitted::new(snapshot, Arc::new(known), flushed.clone());
         let view = step_by_step.view().unwrap();
         let range = KeyRange { start, end, reverse, limit };
         for table in 0..2 {
@@ -174,8 +171,8 @@ proptest! {
                 prop_assert_eq!(uncommitted.get(table, key).unwrap(), view.get(table, key).unwrap());
             }
         }
-        let memtable = memtable.lock().unwrap();
-        gathered.commit(memtable.sorted(), 2, flushes.len() as u64, None, Durability::Eventual).unwrap();
+        let flushed = flushed.lock();
+        gathered.commit(flushed.sorted(), 2, flushes.len() as u64, None, Durability::Eventual).unwrap();
         prop_assert_eq!(gathered.checkpoint().digest, step_by_step.checkpoint().digest);
         prop_assert_eq!(entries(&gathered.view().unwrap(), 2), entries(&view, 2));
     }
