@@ -21,7 +21,7 @@ const PLUGINS: usize = sized(1_000);
 /// After so long an event has left nothing to do: commits are durable within a second.
 const SETTLED: Duration = Duration::from_secs(3);
 /// How long idling is watched.
-const WATCHED: Duration = Duration::from_secs(10);
+const WATCHED: Duration = Duration::from_secs(5);
 /// Connections that wait for the event to arrive.
 const CONNECTIONS: usize = 16;
 /// In a second, of the processor times that Linux tells, on all machines.

@@ -19,6 +19,7 @@ targets, and writes docs/benchmarks.md with its charts:
   git-history  the history of a real repository
   nexmark      ten queries over auctions, bids and people
   sparse       a plug-in that wants one event in a thousand
+  partitions   a fold in partitions on all cores, beside one on one core
   import       appending the history, in events a second
   append       appends over HTTP, one event a request
   visible      from an append's answer until a table shows the event

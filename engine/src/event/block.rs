@@ -5,7 +5,7 @@
 //! keeps blocks in this layout and plug-ins get them in this layout, so that
 //! replay copies buffers and decodes nothing.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use bytemuck::{Pod, Zeroable};
 use bytes::Bytes;
@@ -91,6 +91,13 @@ impl Block {
     /// The position of its last event; 0 for an empty block.
     pub fn last(&self) -> Position {
         self.heads.last().map_or(0, |head| head.position)
+    }
+
+    /// Where in `heads` the events from one position to another are.
+    pub fn between(&self, from: Position, to: Position) -> Range<usize> {
+        let start = self.heads.partition_point(|head| head.position < from);
+        let end = self.heads.partition_point(|head| head.position <= to);
+        start..end.max(start)
     }
 
     /// The bytes that a span points to.

@@ -21,8 +21,8 @@ impl Partition {
         self.count == 1
     }
 
-    /// Whether events with this key belong to it.
-    pub fn has(self, key: &[u8]) -> bool {
-        self.is_whole() || xxh3_64(key) % self.count as u64 == self.index as u64
+    /// In which of so many partitions events with this key are.
+    pub fn of(key: &[u8], count: usize) -> usize {
+        (xxh3_64(key) % count as u64) as usize
     }
 }

@@ -5,50 +5,98 @@ use std::ops::Range;
 use super::{Block, BlockBuilder, Head, Partition, Span};
 
 impl Block {
-    /// The events of `range` (indexes into `heads`) whose type is `wanted` and
-    /// whose subject is in the partition, as a block of their own. Where most of
-    /// the bytes are wanted they are shared with this block, otherwise the chosen
-    /// events are copied together.
-    pub fn select(&self, range: Range<usize>, wanted: impl Fn(&str) -> bool, partition: Partition) -> Block {
-        let wanted: Vec<bool> = self.names.iter().map(|name| wanted(name)).collect();
+    /// The events of `range` (indexes into `heads`) whose type is `wanted`, as a
+    /// block of their own. Where most of the bytes are wanted they are shared
+    /// with this block, otherwise the chosen events are copied together.
+    pub fn select(&self, range: Range<usize>, wanted: impl Fn(&str) -> bool) -> Block {
+        let wanted = self.wanted(wanted);
         let whole = range == (0..self.len());
-        if whole && partition.is_whole() && wanted.iter().all(|wanted| *wanted) {
+        if whole && wanted.iter().all(|wanted| *wanted) {
             return self.clone();
         }
-        let is_chosen =
-            |head: &&Head| wanted[head.event_type as usize] && partition.has(self.slice(head.subject));
-        let chosen: Vec<&Head> = self.heads[range].iter().filter(is_chosen).collect();
+        let heads = self.heads[range].iter();
+        let chosen: Vec<_> = heads.filter(|head| wanted[head.event_type as usize]).map(Chosen::of).collect();
         if whole && chosen.len() == self.len() {
             return self.clone();
         }
-        let used: usize =
-            chosen.iter().map(|head| spans(head).map(|span| span.length as usize).sum::<usize>()).sum();
         let extent = if whole { 0..self.bytes.len() } else { extent(&chosen) };
-        if used * 2 >= extent.len() {
-            return Block {
-                names: self.names.clone(),
-                heads: chosen.into_iter().map(|head| rebased(head, extent.start, 0)).collect(),
-                bytes: self.bytes.slice(extent),
-            };
+        if bytes_len(&chosen) * 2 < extent.len() {
+            return self.copied(&chosen);
         }
+        Block {
+            names: self.names.clone(),
+            heads: chosen.iter().map(|chosen| rebased(chosen.head, extent.start, 0)).collect(),
+            bytes: self.bytes.slice(extent),
+        }
+    }
+
+    /// The same events, divided by their subjects into so many partitions: a
+    /// block for each.
+    pub fn divide(
+        &self,
+        range: Range<usize>,
+        wanted: impl Fn(&str) -> bool,
+        partitions: usize,
+    ) -> Vec<Block> {
+        let wanted = self.wanted(wanted);
+        let mut parts: Vec<Vec<Chosen<'_>>> = vec![Vec::new(); partitions];
+        for head in self.heads[range].iter().filter(|head| wanted[head.event_type as usize]) {
+            parts[Partition::of(self.slice(head.subject), partitions)].push(Chosen::of(head));
+        }
+        parts.iter().map(|part| self.copied(part)).collect()
+    }
+
+    /// Which of its names are those of wanted types.
+    fn wanted(&self, wanted: impl Fn(&str) -> bool) -> Vec<bool> {
+        self.names.iter().map(|name| wanted(name)).collect()
+    }
+
+    fn copied(&self, chosen: &[Chosen<'_>]) -> Block {
         // With a few events out of many, most names would travel for nothing.
         match chosen.len() < self.names.len() {
-            true => with_names_of_their_own(self, &chosen),
-            false => copied_together(self, &chosen, used),
+            true => with_names_of_their_own(self, chosen),
+            false => copied_together(self, chosen),
         }
     }
 }
 
-fn spans(head: &Head) -> impl Iterator<Item = Span> {
-    [head.id, head.subject, head.data, head.extensions, head.tags].into_iter()
+/// A chosen event, and from where to where its bytes go. They lie next to one
+/// another.
+#[derive(Clone)]
+struct Chosen<'a> {
+    head: &'a Head,
+    start: u32,
+    end: u32,
 }
 
-/// From the first byte that the heads use to behind the last.
-fn extent(heads: &[&Head]) -> Range<usize> {
-    let used = || heads.iter().flat_map(|head| spans(head)).filter(|span| span.length > 0);
-    let start = used().map(|span| span.offset as usize).min().unwrap_or(0);
-    let end = used().map(|span| span.offset as usize + span.length as usize).max().unwrap_or(0);
-    start..end
+impl<'a> Chosen<'a> {
+    /// Done for each event of a replay, so without a branch.
+    fn of(head: &'a Head) -> Self {
+        let (mut start, mut end) = (u32::MAX, 0);
+        for Span { offset, length } in [head.id, head.subject, head.data, head.extensions, head.tags] {
+            // An empty span may point anywhere.
+            let (from, to) = if length > 0 { (offset, offset + length) } else { (u32::MAX, 0) };
+            start = start.min(from);
+            end = end.max(to);
+        }
+        Self { head, start: start.min(end), end }
+    }
+
+    fn extent(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+fn bytes_len(chosen: &[Chosen<'_>]) -> usize {
+    chosen.iter().map(|chosen| chosen.extent().len()).sum()
+}
+
+/// From the first byte that the events use to behind the last.
+fn extent(chosen: &[Chosen<'_>]) -> Range<usize> {
+    let used = || chosen.iter().filter(|chosen| chosen.end > 0);
+    let start = used().map(|chosen| chosen.start).min().unwrap_or(0);
+    let end = used().map(|chosen| chosen.end).max().unwrap_or(0);
+    start as usize..end as usize
 }
 
 /// The same head where the bytes from `start` on stand at `place`.
@@ -68,23 +116,22 @@ fn rebased(head: &Head, start: usize, place: usize) -> Head {
     }
 }
 
-/// An event's bytes lie next to one another, so one copy an event does.
-fn copied_together(block: &Block, chosen: &[&Head], used: usize) -> Block {
-    let mut bytes = Vec::with_capacity(used);
-    let copy = |head: &&Head| {
-        let extent = extent(&[head]);
-        let head = rebased(head, extent.start, bytes.len());
-        bytes.extend_from_slice(&block.bytes[extent]);
+/// One copy an event does.
+fn copied_together(block: &Block, chosen: &[Chosen<'_>]) -> Block {
+    let mut bytes = Vec::with_capacity(bytes_len(chosen));
+    let copy = |chosen: &Chosen<'_>| {
+        let head = rebased(chosen.head, chosen.start as usize, bytes.len());
+        bytes.extend_from_slice(&block.bytes[chosen.extent()]);
         head
     };
     let heads = chosen.iter().map(copy).collect();
     Block { names: block.names.clone(), heads, bytes: bytes.into() }
 }
 
-fn with_names_of_their_own(block: &Block, chosen: &[&Head]) -> Block {
+fn with_names_of_their_own(block: &Block, chosen: &[Chosen<'_>]) -> Block {
     let mut builder = BlockBuilder::new();
-    for head in chosen {
-        builder.copy(block, head);
+    for chosen in chosen {
+        builder.copy(block, chosen.head);
     }
     builder.build()
 }
@@ -117,7 +164,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn selected_events_are_those_that_a_filter_keeps(
+        fn chosen_events_are_those_that_a_filter_keeps(
             types in prop::collection::vec(0_u8..4, 0..60),
             bounds in (0_usize..60, 0_usize..60),
             wanted in prop::collection::vec(any::<bool>(), 4),
@@ -130,16 +177,19 @@ mod tests {
                 name.strip_prefix("type-").is_none_or(|index| wanted[index.parse::<usize>().unwrap()])
             };
             let within = block.events().skip(range.start).take(range.len());
-            let mut left: Vec<Event> =
+            let kept: Vec<Event> =
                 within.filter(|event| is_wanted(&event.envelope.event_type)).collect();
-            for index in 0..partitions {
-                let partition = Partition { index, count: partitions };
+            let selected: Vec<Event> = block.select(range.clone(), is_wanted).events().collect();
+            prop_assert_eq!(&selected, &kept);
+
+            let parts = block.divide(range, is_wanted, partitions);
+            prop_assert_eq!(parts.len(), partitions);
+            let mut left = kept;
+            for (index, part) in parts.iter().enumerate() {
                 let subject = |event: &Event| event.envelope.subject.clone().unwrap_or_default();
                 let (own, rest): (Vec<Event>, Vec<Event>) =
-                    left.into_iter().partition(|event| partition.has(subject(event).as_bytes()));
-                let selected: Vec<Event> =
-                    block.select(range.clone(), is_wanted, partition).events().collect();
-                prop_assert_eq!(selected, own);
+                    left.into_iter().partition(|event| Partition::of(subject(event).as_bytes(), partitions) == index);
+                prop_assert_eq!(part.events().collect::<Vec<_>>(), own);
                 left = rest;
             }
             prop_assert_eq!(left, [], "each event is in a partition");

@@ -2,7 +2,7 @@
 //! here is what it means.
 
 use super::{Criterion, Selection};
-use crate::event::{Block, Event, Head, Position};
+use crate::event::{Block, Event, Head};
 
 /// What an event must have: one of these types, this subject, all these tags.
 #[derive(Clone, Copy, Debug)]
@@ -67,13 +67,6 @@ fn has_tag(mut encoded: &[u8], wanted: &str) -> bool {
         }
     }
     false
-}
-
-/// The part of a block's heads between two positions, both included.
-pub(super) fn between(block: &Block, from: Position, to: Position) -> std::ops::Range<usize> {
-    let start = block.heads.partition_point(|head| head.position < from);
-    let end = block.heads.partition_point(|head| head.position <= to);
-    start..end.max(start)
 }
 
 impl Selection {

@@ -11,7 +11,7 @@ use super::{
     admission::{Admission, History},
     index::Index,
     keys::{Key, Keys},
-    matcher::{Query, between},
+    matcher::Query,
     prepared::{Prepared, recorded_head},
 };
 use crate::{
@@ -116,7 +116,7 @@ impl EventLog for MemoryLog {
         }
         let event = |position| {
             let block = blocks.containing(position)?;
-            let index = between(block, position, position).start;
+            let index = block.between(position, position).start;
             Some(block.event(&block.heads[index]))
         };
         let found: Box<dyn DoubleEndedIterator<Item = Position>> = match query.is_any() {

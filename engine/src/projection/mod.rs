@@ -7,7 +7,8 @@
 //!   checkpoint to the head and on.
 //! - `rounds.rs`: how the partitions of a version keep together, each of which
 //!   has a runner of its own.
-//! - `source.rs`: which events a call gets. `call_size.rs`: how many at most.
+//! - `source.rs`: which events a call gets; `division.rs`: the log's blocks
+//!   divided among partitions. `call_size.rs`: how many at most.
 //!   `commit.rs`: when a runner commits, and how durably.
 //! - `suspect.rs`: the search for the one event at fault after a failure.
 //! - [`Scheduler`] (`scheduler.rs`): the few threads on which all runners take
@@ -18,6 +19,7 @@
 
 mod call_size;
 mod commit;
+mod division;
 mod reader;
 mod rounds;
 mod run;

@@ -6,9 +6,11 @@ use async_task::Task;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
+    division::Division,
     rounds::Rounds,
     runner::Runner,
     scheduler::{Class, Scheduler},
+    source::Source,
     version::{Halt, Version},
 };
 use crate::{event::Partition, log::EventLog};
@@ -76,9 +78,13 @@ fn runners(
     let positions: Vec<_> = partitions.iter().map(|partition| partition.checkpoint().position).collect();
     let rounds = Arc::new(Rounds::new(&positions));
     let count = partitions.len();
+    let division = Arc::new(Division::new(count));
     (0..count).map(move |index| {
         let class = Arc::new(Class::default());
         let (version, log) = (Arc::clone(version), Arc::clone(log));
-        Runner::new(version, Partition { index, count }, Arc::clone(&rounds), log, class, stop.subscribe())
+        let partition = Partition { index, count };
+        let source =
+            Source::new(Arc::clone(&log), version.plugin().description(), partition, Arc::clone(&division));
+        Runner::new(version, partition, source, Arc::clone(&rounds), log, class, stop.subscribe())
     })
 }

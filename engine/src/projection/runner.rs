@@ -89,6 +89,7 @@ impl Runner {
     pub(super) fn new(
         version: Arc<Version>,
         partition: Partition,
+        source: Source,
         rounds: Arc<Rounds>,
         log: Arc<dyn EventLog>,
         class: Arc<Class>,
@@ -97,7 +98,6 @@ impl Runner {
         let settings = version.plugin().settings();
         let position = version.state().partitions()[partition.index].checkpoint().position;
         Self {
-            source: Source::new(Arc::clone(&log), version.plugin().description(), partition),
             on_failure: version.plugin().on_failure(),
             commit: CommitPolicy::new(settings),
             call_size: CallSize::new(settings.policies.block_events),
@@ -117,6 +117,7 @@ impl Runner {
             last_failure: String::new(),
             version,
             partition,
+            source,
             rounds,
             log,
             class,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::division::Division;
 use crate::{
     event::{Block, Partition, Position},
     log::{EventLog, LogError, Rare},
@@ -13,11 +14,11 @@ pub(super) struct Source {
     log: Arc<dyn EventLog>,
     /// The types that the plug-in subscribed to; `None`: all.
     types: Option<Vec<String>>,
-    /// What is left of blocks: the partition's events where the host divides
-    /// them, all where the plug-in does it by a key of its own.
-    given: Partition,
-    /// It is the first partition, or the only one.
-    is_first: bool,
+    partition: Partition,
+    division: Arc<Division>,
+    /// The host divides the events; otherwise each partition is given all of
+    /// them, and divides them by a key of its own.
+    divided: bool,
     /// The end of the block last read, since what the plug-in wants was not rare
     /// in it: until there the log need not be asked for rare events.
     block_to: Position,
@@ -34,20 +35,21 @@ pub(super) struct Portion {
 }
 
 impl Source {
-    /// For a partition of a plug-in.
-    pub(super) fn new(log: Arc<dyn EventLog>, description: &Description, partition: Partition) -> Self {
-        let given = match description.partition_by {
-            Some(PartitionBy::Subject) => partition,
-            Some(PartitionBy::Key) | None => Partition::WHOLE,
-        };
-        let types = description.events.clone();
-        Self { log, types, given, is_first: partition.index == 0, block_to: 0 }
+    /// For a partition of a plug-in; the others have the same division.
+    pub(super) fn new(
+        log: Arc<dyn EventLog>,
+        description: &Description,
+        partition: Partition,
+        division: Arc<Division>,
+    ) -> Self {
+        let divided = !partition.is_whole() && description.partition_by == Some(PartitionBy::Subject);
+        Self { log, types: description.events.clone(), partition, division, divided, block_to: 0 }
     }
 
     /// Whether its events count as folded: where each partition is given all of
     /// them, those of one do.
     pub(super) fn counts(&self) -> bool {
-        self.is_first || !self.given.is_whole()
+        self.partition.index == 0 || self.divided
     }
 
     /// From `first` on, at most up to `last`, chosen of at most `most` events;
@@ -59,14 +61,14 @@ impl Source {
         most: usize,
     ) -> Result<Option<Portion>, LogError> {
         if let Some(rare) = self.rare(first, most)? {
-            let within = rare.events.heads.partition_point(|head| head.position <= last);
-            let events = rare.events.select(0..within, |_| true, self.given);
-            return Ok(Some(Portion { of: events.len(), events, to: rare.to.min(last) }));
+            let to = rare.to.min(last);
+            let events = self.own(&rare.events, first, to, |_| true);
+            return Ok(Some(Portion { of: events.len(), events, to }));
         }
         let Some(block) = self.log.block(first)? else { return Ok(None) };
         let start = (first - block.first()) as usize;
         // The other partitions find the next block in the log's cache.
-        if start == 0 && self.is_first {
+        if start == 0 && self.division.leads(block.last()) {
             self.read_ahead(block.last() + 1);
         }
         self.block_to = block.last();
@@ -75,7 +77,16 @@ impl Source {
         let (to, of) = (block.heads[range.end - 1].position, range.len());
         let types = self.types.as_deref();
         let is_wanted = |name: &str| types.is_none_or(|types| types.iter().any(|own| own == name));
-        Ok(Some(Portion { events: block.select(range, is_wanted, self.given), to, of }))
+        Ok(Some(Portion { events: self.own(&block, first, to, is_wanted), to, of }))
+    }
+
+    /// The partition's events of a block, from one position to another.
+    fn own(&self, block: &Block, from: Position, to: Position, wanted: impl Fn(&str) -> bool) -> Block {
+        let range = block.between(from, to);
+        match self.divided {
+            true => self.division.part(self.partition.index, block, range, wanted),
+            false => block.select(range, wanted),
+        }
     }
 
     /// The next events, where those that the plug-in wants are rare.

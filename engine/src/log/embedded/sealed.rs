@@ -8,7 +8,7 @@ use super::{
     super::{
         LogError, Rare,
         keys::{Key, Keys},
-        matcher::{Query, between},
+        matcher::Query,
     },
     cache::BlockCache,
     rare,
@@ -165,7 +165,7 @@ impl<'a> Sealed<'a> {
         let matcher = query.on(&block);
         let mut show = |head: &Head| !matcher.matches(head) || visit(&block, head);
         let at = |position: Position| block.heads.get((position - first) as usize);
-        let heads = &block.heads[between(&block, *range.start(), *range.end())];
+        let heads = &block.heads[block.between(*range.start(), *range.end())];
         Ok(match (listed, reverse) {
             (Some(positions), false) => positions.into_iter().filter_map(at).all(&mut show),
             (Some(positions), true) => positions.into_iter().rev().filter_map(at).all(&mut show),

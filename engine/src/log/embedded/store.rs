@@ -6,11 +6,7 @@ use redb::{Database, ReadableDatabase};
 use tokio::sync::watch;
 
 use super::{
-    super::{
-        LogError, LogSettings, Rare, Selection,
-        keys::Keys,
-        matcher::{Query, between},
-    },
+    super::{LogError, LogSettings, Rare, Selection, keys::Keys, matcher::Query},
     cache::BlockCache,
     runs::Filters,
     sealed::Sealed,
@@ -197,7 +193,7 @@ impl Store {
         }
         let mut in_block = |block: &Arc<Block>| {
             let matcher = query.on(block);
-            let heads = &block.heads[between(block, from, to)];
+            let heads = &block.heads[block.between(from, to)];
             let mut show = |head| !matcher.matches(head) || visit(block, head);
             if forwards { heads.iter().all(&mut show) } else { heads.iter().rev().all(&mut show) }
         };
