@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: the benchmarks, in a release build.
 
+use std::process::Command;
+
 use anyhow::Result;
 
 use crate::{
@@ -47,9 +49,9 @@ pub(crate) fn run(mut args: Args) -> Result<()> {
     let draw = args.flag("--draw");
     let names = args.words()?;
     let components = components::build(Which::Shipped)?.folder;
-    let program = workspace::build_program("release")?;
-    let mut bench = workspace::cargo("run");
-    bench.args(["--quiet", "--release", "--package", "projectionist-bench", "--"]).args(names);
+    let [program, bench] = workspace::build_programs("release", ["projectionist", "projectionist-bench"])?;
+    let mut bench = Command::new(bench);
+    bench.args(names);
     if let Some(events) = events {
         bench.arg("--events").arg(events);
     }

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::step;
 
@@ -63,13 +63,26 @@ pub(crate) fn ensure_wasm_target() -> Result<()> {
 
 /// Builds the program and gives its path.
 pub(crate) fn build_program(profile: &str) -> Result<PathBuf> {
+    let [program] = build_programs(profile, ["projectionist"])?;
+    Ok(program)
+}
+
+/// Builds some of the workspace's programs; where they are.
+pub(crate) fn build_programs<const N: usize>(profile: &str, names: [&str; N]) -> Result<[PathBuf; N]> {
     let mut build = cargo("build");
-    // The whole workspace's features, so that dependencies are compiled once for the program and the tests.
-    build.args(["--workspace", "--bin", "projectionist", "--profile", profile]);
-    let artifacts = crate::components::artifacts(&mut build)?;
-    let program = artifacts.into_iter().find_map(|artifact| artifact.executable);
-    match program {
-        Some(program) => Ok(program),
-        None => bail!("cargo built no program \"projectionist\""),
+    // The whole workspace's features, so that dependencies are compiled once for all programs and the tests.
+    build.args(["--workspace", "--profile", profile]);
+    for name in names {
+        build.args(["--bin", name]);
     }
+    let artifacts = crate::components::artifacts(&mut build)?;
+    let program = |name: &str| {
+        let mut built = artifacts.iter().filter(|artifact| artifact.target == name);
+        built.find_map(|artifact| artifact.executable.clone())
+    };
+    let mut programs = [const { PathBuf::new() }; N];
+    for (place, name) in programs.iter_mut().zip(names) {
+        *place = program(name).with_context(|| format!("cargo built no program {name:?}"))?;
+    }
+    Ok(programs)
 }
