@@ -133,6 +133,53 @@ fn run_folds_a_file_without_a_server() {
     assert_eq!(counts.collect::<std::collections::BTreeMap<_, _>>(), expected.types);
 }
 
+/// A story is found wherever it stands: in full blocks, at the end of the log,
+/// and in the log of a folder that no server works on.
+#[test]
+fn a_story_is_read_in_order_and_shown_as_a_tree() {
+    let mut server = Server::start();
+    let event = |id: String, event_type: &str| json!({ "specversion": "1.0", "id": id, "source": "/test", "type": event_type });
+    let of_story = |id: &str, event_type: &str, cause: &str| {
+        let mut event = event(id.to_owned(), event_type);
+        event["correlationid"] = "begin".into();
+        event["causationid"] = cause.into();
+        event
+    };
+    let mut events = vec![event("begin".to_owned(), "order.placed")];
+    events.extend((0..5_000).map(|n| event(format!("first-{n}"), "other")));
+    events.push(of_story("paid", "order.paid", "begin"));
+    events.extend((0..5_000).map(|n| event(format!("second-{n}"), "other")));
+    events.push(of_story("sent", "order.sent", "paid"));
+    for batch in events.chunks(5_000) {
+        server.client().append(batch);
+    }
+
+    let page = server.get("/events?correlation=begin").ok();
+    let ids =
+        |page: &Value| page["events"].as_array().unwrap().iter().map(|event| event["id"].clone()).collect();
+    let found: Vec<Value> = ids(&page);
+    assert_eq!(found, ["begin", "paid", "sent"], "{page}");
+    let newest: Vec<Value> = ids(&server.get("/events?correlation=begin&reverse=true&limit=2").ok());
+    assert_eq!(newest, ["sent", "paid"]);
+    let narrowed: Vec<Value> = ids(&server.get("/events?correlation=begin&type=order.paid").ok());
+    assert_eq!(narrowed, ["paid"]);
+
+    // By whichever of its events.
+    for id in ["begin", "sent"] {
+        let tree = server.run(&["trace", id]).ok();
+        let lines: Vec<&str> = tree.lines().skip(1).collect();
+        let starts = ["order.placed", "└─ order.paid", "   └─ order.sent"];
+        assert_eq!(lines.len(), starts.len(), "{tree}");
+        assert!(lines.iter().zip(starts).all(|(line, start)| line.starts_with(start)), "{tree}");
+    }
+    let missing = server.run(&["trace", "nobody"]);
+    assert_eq!(missing.code, Some(4), "{missing:?}");
+    server.stop();
+    let data = server.data();
+    let alone = program::run_in(server.folder(), ["trace", "paid", "--data", data.to_str().unwrap()]).ok();
+    assert!(alone.contains("└─ order.paid"), "{alone}");
+}
+
 #[test]
 fn exit_codes_say_what_went_wrong() {
     let server = Server::start();

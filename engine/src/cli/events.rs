@@ -52,6 +52,9 @@ pub struct Filter {
     /// Only with this tag; can be given several times, for events that have all
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+    /// Only the event of this id and those that came of it (whose correlationid it is)
+    #[arg(long, value_name = "ID")]
+    correlation: Option<String>,
 }
 
 impl Filter {
@@ -69,6 +72,7 @@ impl Filter {
             types: self.types.clone(),
             subject: self.subject.clone(),
             tags: self.tags.clone(),
+            correlation: self.correlation.clone(),
             reverse: false,
             limit,
         })

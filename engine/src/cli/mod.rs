@@ -3,7 +3,8 @@
 //! Each command is a module with `Args`, what its command line takes, and
 //! `run`, what it does; who has read one has read all. Those that keep or
 //! change a data folder: [`serve`], [`import`], [`export`]. Those that ask a
-//! running server: [`events`], [`status`], [`get`], [`query`], [`purge`]. Those
+//! running server: [`events`], [`trace`], [`status`], [`get`], [`query`],
+//! [`purge`]. Those
 //! for authors of plug-ins, which need neither: [`new`], [`build`], [`run`].
 //!
 //! Beside them: [`settings`] (file, environment, flags), [`exit`] (exit codes
@@ -27,6 +28,7 @@ pub mod serve;
 pub mod settings;
 pub mod status;
 pub mod support;
+pub mod trace;
 pub mod version;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -69,6 +71,8 @@ enum Command {
     Export(export::Args),
     /// Show events of the log, or follow it
     Events(events::Args),
+    /// Show what led to an event and what came of it, as a tree
+    Trace(trace::Args),
     /// Show what is deployed and how it does
     Status(status::Args),
     /// Read a table, or one key of it
@@ -137,6 +141,7 @@ impl Command {
             Self::Import(args) => import::run(args, context).await,
             Self::Export(args) => export::run(args, context).await,
             Self::Events(args) => events::run(args, context).await,
+            Self::Trace(args) => trace::run(args, context).await,
             Self::Status(args) => status::run(args, context).await,
             Self::Get(args) => get::run(args, context).await,
             Self::Query(args) => query::run(args, context).await,

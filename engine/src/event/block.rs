@@ -11,7 +11,7 @@ use bytemuck::{Pod, Zeroable};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
-use super::{Attribute, Envelope, Event, Position, Timestamp};
+use super::{Attribute, CORRELATION, Envelope, Event, Position, Timestamp};
 
 /// A slice of a block's `bytes`.
 #[repr(C)]
@@ -146,6 +146,27 @@ impl Block {
             0 => Vec::new(),
             _ => rmp_serde::from_slice(self.slice(head.tags)).unwrap_or_default(),
         }
+    }
+
+    /// What an event belongs to: its `correlationid`. Decodes no more than it must.
+    pub fn correlation(&self, head: &Head) -> Option<&str> {
+        let mut encoded = self.slice(head.extensions);
+        let count = if encoded.is_empty() { 0 } else { rmp::decode::read_map_len(&mut encoded).ok()? };
+        for _ in 0..count {
+            let (name, rest) = rmp::decode::read_str_from_slice(encoded).ok()?;
+            match (name, rmp::decode::read_str_from_slice(rest)) {
+                (CORRELATION, value) => return value.ok().map(|(value, _)| value),
+                (_, Ok((_, rest))) => encoded = rest,
+                // No text, but an integer or a boolean.
+                (_, Err(_)) => {
+                    let (mut integer, mut boolean) = (rest, rest);
+                    let is_integer = rmp::decode::read_int::<i64, _>(&mut integer).is_ok();
+                    let is_boolean = rmp::decode::read_bool(&mut boolean).is_ok();
+                    encoded = if is_integer { integer } else { is_boolean.then_some(boolean)? };
+                }
+            }
+        }
+        None
     }
 
     /// Decodes an event's extension attributes.

@@ -57,6 +57,13 @@ pub struct Envelope {
     pub extensions: BTreeMap<String, Attribute>,
 }
 
+/// The extension attribute that says to which event, by its id, all goes back that
+/// led to this one.
+pub const CORRELATION: &str = "correlationid";
+
+/// The extension attribute that says which event, by its id, led to this one.
+pub const CAUSATION: &str = "causationid";
+
 /// The value of a CloudEvents extension attribute.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(untagged)]

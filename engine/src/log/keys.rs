@@ -1,4 +1,4 @@
-//! Ids, subjects and tags as numbers of one size: what the indexes know them by.
+//! Ids, subjects, tags and correlations as numbers of one size: what the indexes know them by.
 //!
 //! A key is a hash of 128 bits. Two of a thousand million names meet by accident
 //! once in 10^20 logs, so whoever has the same key is taken for the same. Each
@@ -8,12 +8,16 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState},
+    ops::RangeInclusive,
 };
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-/// The key of an id of one source, of a subject or of a tag.
+/// The key of an id of one source, of a subject, of a tag or of a correlation.
 pub(super) type Key = u128;
+
+/// The lower half of a key.
+const LOWER: Key = u64::MAX as Key;
 
 /// A map by keys, which need no more hashing.
 pub(super) type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<AsItIs>>;
@@ -40,9 +44,17 @@ impl Keys {
         self.key(1, name.as_bytes())
     }
 
-    /// An id of a source; see [`source`](Self::source).
+    /// An id of a source; see [`source`](Self::source). The upper half is the
+    /// id's alone, so that it is found whichever its source.
     pub(super) fn id(self, source: Key, id: &[u8]) -> Key {
-        self.key(2, id).wrapping_add(source)
+        let id = self.key(2, id);
+        (id & !LOWER) | (id.wrapping_add(source) & LOWER)
+    }
+
+    /// The keys of an id, whichever its source.
+    pub(super) fn ids(self, id: &[u8]) -> RangeInclusive<Key> {
+        let id = self.key(2, id);
+        id & !LOWER..=id | LOWER
     }
 
     pub(super) fn subject(self, name: &[u8]) -> Key {
@@ -51,6 +63,11 @@ impl Keys {
 
     pub(super) fn tag(self, name: &str) -> Key {
         self.key(4, name.as_bytes())
+    }
+
+    /// What the event belongs to, as its `correlationid` says.
+    pub(super) fn correlation(self, id: &str) -> Key {
+        self.key(5, id.as_bytes())
     }
 
     /// `kind`: what the bytes are; an id may read like a subject.

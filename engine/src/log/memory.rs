@@ -119,9 +119,11 @@ impl EventLog for MemoryLog {
             let index = block.between(position, position).start;
             Some(block.event(&block.heads[index]))
         };
-        let found: Box<dyn DoubleEndedIterator<Item = Position>> = match query.is_any() {
-            true => Box::new(from..to + 1),
-            false => Box::new(inner.index.select(self.keys, query, from, to).into_iter()),
+        let found: Box<dyn DoubleEndedIterator<Item = Position>> = match query {
+            query if query.is_any() => Box::new(from..to + 1),
+            // Correlations have no index here.
+            Query { correlation: Some(_), .. } => Box::new(blocks.matching(query, from, to).into_iter()),
+            _ => Box::new(inner.index.select(self.keys, query, from, to).into_iter()),
         };
         let ordered: Box<dyn Iterator<Item = Position>> = match selection.reverse {
             true => Box::new(found.rev()),
@@ -139,6 +141,16 @@ impl Blocks {
     fn containing(&self, position: Position) -> Option<&Arc<Block>> {
         let index = self.0.partition_point(|block| block.last() < position);
         self.0.get(index).filter(|block| block.first() <= position)
+    }
+
+    /// The positions of the events that match, found by looking at each.
+    fn matching(&self, query: Query<'_>, from: Position, to: Position) -> Vec<Position> {
+        let of_block = |block: &Arc<Block>| {
+            let matcher = query.on(block);
+            let heads = block.heads[block.between(from, to)].iter();
+            heads.filter(|head| matcher.matches(head)).map(|head| head.position).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of_block).collect()
     }
 
     /// A builder that goes on with the last block while that is small, so that

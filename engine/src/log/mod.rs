@@ -257,6 +257,9 @@ pub struct Selection {
     pub subject: Option<String>,
     /// All of these tags; empty: any.
     pub tags: Vec<String>,
+    /// Only the event of this id and those that came of it: that carry the id as
+    /// their `correlationid`.
+    pub correlation: Option<String>,
     /// Newest first.
     pub reverse: bool,
     /// At most so many.
@@ -272,6 +275,7 @@ impl Default for Selection {
             types: Vec::new(),
             subject: None,
             tags: Vec::new(),
+            correlation: None,
             reverse: false,
             limit: usize::MAX,
         }

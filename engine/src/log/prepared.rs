@@ -23,6 +23,7 @@ pub(super) struct EventKeys {
     pub(super) id: Key,
     pub(super) subject: Option<Key>,
     pub(super) tags: Vec<Key>,
+    pub(super) correlation: Option<Key>,
 }
 
 impl Prepared {
@@ -76,6 +77,7 @@ pub(super) fn of_block(keys: Keys, block: &Block) -> Vec<EventKeys> {
         id: keys.id(sources[head.source as usize], block.slice(head.id)),
         subject: (head.subject.length > 0).then(|| keys.subject(block.slice(head.subject))),
         tags: block.tags(head).iter().map(|tag| keys.tag(tag)).collect(),
+        correlation: block.correlation(head).map(|id| keys.correlation(id)),
     };
     block.heads.iter().map(of).collect()
 }

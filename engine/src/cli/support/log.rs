@@ -163,6 +163,9 @@ fn parameters(selection: &Selection, follow: bool) -> Vec<(&'static str, String)
     if let Some(subject) = &selection.subject {
         add("subject", subject.clone(), false);
     }
+    if let Some(id) = &selection.correlation {
+        add("correlation", id.clone(), false);
+    }
     parameters
 }
 

@@ -59,7 +59,7 @@ impl Feed {
             let piece =
                 Selection { to: to.min(head), limit: limit.min(self.piece), ..self.selection.clone() };
             let (asked, end) = (piece.limit, piece.to);
-            let events = if is_filtered(&piece) {
+            let events = if piece.is_filtered() {
                 read(&self.log, piece).await?
             } else {
                 read_block(&self.log, piece).await?
@@ -67,7 +67,7 @@ impl Feed {
             self.selection.limit -= events.len();
             // A filter that finds fewer than asked for has looked to the end.
             let last = events.last().map(|event| event.position);
-            let last = last.filter(|_| events.len() == asked || !is_filtered(&self.selection));
+            let last = last.filter(|_| events.len() == asked || !self.selection.is_filtered());
             match (reverse, last) {
                 (false, last) => self.selection.from = last.unwrap_or(end) + 1,
                 (true, last) => self.selection.to = last.unwrap_or(1) - 1,
@@ -86,10 +86,6 @@ impl Feed {
         let fitting = PIECE_BYTES * events.len() / bytes.max(1);
         self.piece = fitting.clamp(1, 2 * self.piece.min(512));
     }
-}
-
-fn is_filtered(selection: &Selection) -> bool {
-    !selection.types.is_empty() || selection.subject.is_some() || !selection.tags.is_empty()
 }
 
 /// Reads from the one block with which an unfiltered selection begins. Blocks

@@ -58,6 +58,8 @@ pub(crate) struct EventsQuery {
     /// Only events that have all of these tags; may be repeated.
     #[param(rename = "tag")]
     tags: Option<Vec<String>>,
+    /// Only a story: the event of this id, and those that came of it (whose `correlationid` it is).
+    correlation: Option<String>,
     /// At most so many: of a JSON page 100 by default and 10,000 at most; the streaming forms have no limit by default.
     #[param(minimum = 1)]
     limit: Option<usize>,
@@ -81,6 +83,7 @@ impl Parameters for EventsQuery {
             types: (!types.is_empty()).then_some(types),
             subject: query.one("subject")?,
             tags: Some(query.all("tag")),
+            correlation: query.one("correlation")?,
             limit: query.count("limit", usize::MAX)?,
             reverse: query.flag("reverse")?,
             follow: query.flag("follow")?,
@@ -100,6 +103,7 @@ impl EventsQuery {
             types: self.types.unwrap_or_default(),
             subject: self.subject,
             tags: self.tags.unwrap_or_default(),
+            correlation: self.correlation,
             reverse: self.reverse,
             limit: self.limit.unwrap_or(usize::MAX),
         }

@@ -6,7 +6,7 @@
 //!   tail, the head.
 //! - `sealed.rs`: reading the sealed part through its index.
 //! - `seal.rs`: the index entries of full blocks.
-//! - `runs.rs`: the index of ids, subjects and tags; `merge.rs`: how it is kept
+//! - `runs.rs`: the index of ids, subjects, tags and correlations; `merge.rs`: how it is kept
 //!   small.
 //! - `rare.rs`: events of rare types, kept once more apart.
 //! - `tables.rs`: the tables of the file and their keys.

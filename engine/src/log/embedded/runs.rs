@@ -1,4 +1,4 @@
-//! The index of ids, subjects and tags: *runs*, each of which holds the entries
+//! The index of ids, subjects, tags and correlations: *runs*, each of which holds the entries
 //! of some consecutive sealed blocks, sorted by key. What is looked for is looked
 //! for in one run after the other; filters spare most of that.
 //!
@@ -133,7 +133,7 @@ impl Runs {
     ) -> Result<Option<Entry>, LogError> {
         for run in self.holding(key, &within) {
             let mut found = None;
-            self.visit(run, key, &within, |entry| {
+            self.visit(run, (key, *within.start()), (key, *within.end()), |entry| {
                 found = Some(entry);
                 false
             })?;
@@ -175,11 +175,24 @@ impl Runs {
     ) -> Result<Vec<Position>, LogError> {
         let mut positions = Vec::new();
         for run in self.holding(key, &within) {
-            self.visit(run, key, &within, |entry| {
+            self.visit(run, (key, *within.start()), (key, *within.end()), |entry| {
                 positions.push(entry.position);
                 true
             })?;
         }
+        Ok(positions)
+    }
+
+    /// The positions of all keys of a range, ascending. No filter helps here.
+    pub(super) fn positions_of(&self, keys: RangeInclusive<Key>) -> Result<Vec<Position>, LogError> {
+        let mut positions = Vec::new();
+        for (run, _) in &self.runs {
+            self.visit(run, (*keys.start(), 0), (*keys.end(), Position::MAX), |entry| {
+                positions.push(entry.position);
+                true
+            })?;
+        }
+        positions.sort_unstable();
         Ok(positions)
     }
 
@@ -191,15 +204,14 @@ impl Runs {
         runs.filter(move |(_, filter)| filter.may_hold(key)).map(|(run, _)| run)
     }
 
-    /// Shows the entries of a key within some positions until told to stop.
+    /// Shows the entries between two, by key and position, until told to stop.
     fn visit(
         &self,
         run: &Run,
-        key: Key,
-        within: &RangeInclusive<Position>,
+        low: (Key, Position),
+        high: (Key, Position),
         mut visit: impl FnMut(Entry) -> bool,
     ) -> Result<(), LogError> {
-        let (low, high) = ((key, *within.start()), (key, *within.end()));
         let pages = (run.number, low.0, low.1)..=*Run::pages(run.number).end();
         for page in self.pages.range(pages).doing(ACTION)? {
             let page = page.doing(ACTION)?.1;

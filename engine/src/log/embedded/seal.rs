@@ -44,13 +44,14 @@ pub(super) fn seal(
     Ok(())
 }
 
-/// The entries of ids, subjects and tags.
+/// The entries of ids, subjects, tags and correlations.
 fn sorted_entries(blocks: &[&Arc<Block>], keys: Keys) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(2 * blocks.iter().map(|block| block.len()).sum::<usize>());
     for block in blocks {
         for (head, keys) in block.heads.iter().zip(of_block(keys, block)) {
             let entry = |key| Entry { key, position: head.position, version: head.version };
-            entries.extend([keys.id].into_iter().chain(keys.subject).chain(keys.tags).map(entry));
+            let all = [keys.id].into_iter().chain(keys.subject).chain(keys.tags).chain(keys.correlation);
+            entries.extend(all.map(entry));
         }
     }
     entries.sort_unstable();

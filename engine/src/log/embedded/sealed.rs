@@ -120,7 +120,7 @@ impl<'a> Sealed<'a> {
         if from > to {
             return Ok(true);
         }
-        let terms = self.terms(query);
+        let terms = self.terms(query)?;
         let lowest = self.range_of(from)?.0;
         let mut bound = if reverse { self.range_of(to)?.0 } else { lowest };
         while let Some(first) = self.candidate(&terms, bound, reverse)? {
@@ -151,8 +151,8 @@ impl<'a> Sealed<'a> {
     ) -> Result<bool, LogError> {
         let mut listed: Option<Vec<Position>> = None;
         let within = first.max(*range.start())..=self.range_of(first)?.1.min(*range.end());
-        for key in &terms.listed {
-            let here = self.runs()?.positions(*key, within.clone())?;
+        for term in &terms.listed {
+            let here = term.positions(self.runs()?, within.clone())?;
             match &mut listed {
                 None => listed = Some(here),
                 Some(both) => both.retain(|position| here.binary_search(position).is_ok()),
@@ -200,13 +200,13 @@ impl<'a> Sealed<'a> {
         let mut at = bound;
         loop {
             let mut settled = true;
-            for key in &terms.listed {
+            for term in &terms.listed {
                 let found = match reverse {
-                    true => self.runs()?.last(*key, 1..=self.range_of(at)?.1)?,
-                    false => self.runs()?.first(*key, at..=self.to)?,
+                    true => term.last(self.runs()?, 1..=self.range_of(at)?.1)?,
+                    false => term.first(self.runs()?, at..=self.to)?,
                 };
-                let Some(entry) = found else { return Ok(None) };
-                let first = self.range_of(entry.position)?.0;
+                let Some(position) = found else { return Ok(None) };
+                let first = self.range_of(position)?.0;
                 settled &= first == at;
                 at = first;
             }
@@ -245,24 +245,24 @@ impl<'a> Sealed<'a> {
         Ok(entry.transpose().doing(ACTION)?.map(|(key, _)| block_of(key.value())))
     }
 
-    fn terms(&self, query: Query<'_>) -> Terms {
-        let tags = query.tags.iter().map(|tag| self.keys.tag(tag));
-        Terms {
-            listed: query
-                .subject
-                .map(|name| self.keys.subject(name.as_bytes()))
-                .into_iter()
-                .chain(tags)
-                .collect(),
-            types: query.types.iter().map(|name| type_prefix(name)).collect(),
+    fn terms(&self, query: Query<'_>) -> Result<Terms, LogError> {
+        let plain = |key| Term { key, besides: Vec::new() };
+        let subject = query.subject.map(|name| plain(self.keys.subject(name.as_bytes())));
+        let tags = query.tags.iter().map(|tag| plain(self.keys.tag(tag)));
+        let mut listed: Vec<Term> = subject.into_iter().chain(tags).collect();
+        if let Some(id) = query.correlation {
+            let besides = self.runs()?.positions_of(self.keys.ids(id.as_bytes()))?;
+            listed.push(Term { key: self.keys.correlation(id), besides });
         }
+        let types = query.types.iter().map(|name| type_prefix(name)).collect();
+        Ok(Terms { listed, types })
     }
 }
 
 /// What a query names.
 struct Terms {
-    /// Subject and tags, all of which an event must have.
-    listed: Vec<Key>,
+    /// Subject, tags and correlation, all of which an event must have.
+    listed: Vec<Term>,
     /// Types, one of which it must have: the beginnings of their keys.
     types: Vec<Vec<u8>>,
 }
@@ -270,5 +270,41 @@ struct Terms {
 impl Terms {
     fn is_any(&self) -> bool {
         self.listed.is_empty() && self.types.is_empty()
+    }
+}
+
+/// What stands under a key, and what belongs to it besides.
+struct Term {
+    key: Key,
+    /// The event that a correlation goes back to, which does not carry it: few
+    /// positions, ascending, perhaps beyond what is looked at.
+    besides: Vec<Position>,
+}
+
+impl Term {
+    fn besides(&self, within: &RangeInclusive<Position>) -> &[Position] {
+        let start = self.besides.partition_point(|position| position < within.start());
+        let end = self.besides.partition_point(|position| position <= within.end());
+        &self.besides[start..end.max(start)]
+    }
+
+    fn first(&self, runs: &Runs, within: RangeInclusive<Position>) -> Result<Option<Position>, LogError> {
+        let beside = self.besides(&within).first().copied();
+        let listed = runs.first(self.key, within)?.map(|entry| entry.position);
+        Ok(listed.into_iter().chain(beside).min())
+    }
+
+    fn last(&self, runs: &Runs, within: RangeInclusive<Position>) -> Result<Option<Position>, LogError> {
+        let beside = self.besides(&within).last().copied();
+        let listed = runs.last(self.key, within)?.map(|entry| entry.position);
+        Ok(listed.into_iter().chain(beside).max())
+    }
+
+    fn positions(&self, runs: &Runs, within: RangeInclusive<Position>) -> Result<Vec<Position>, LogError> {
+        let mut positions = self.besides(&within).to_vec();
+        positions.extend(runs.positions(self.key, within)?);
+        positions.sort_unstable();
+        positions.dedup();
+        Ok(positions)
     }
 }

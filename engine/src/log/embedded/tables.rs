@@ -18,7 +18,7 @@ pub(super) const BLOCKS: TableDefinition<(Position, u32), &[u8]> = TableDefiniti
 /// How long a piece of a block is: what fits 64 pages, beside redb's own.
 pub(super) const PIECE: usize = (256 << 10) - 64;
 
-/// The runs of the index of ids, subjects and tags: number to first position,
+/// The runs of the index of ids, subjects, tags and correlations: number to first position,
 /// last position, number of keys, level. See `runs.rs`.
 pub(super) const RUNS: TableDefinition<u64, (Position, Position, u64, u64)> = TableDefinition::new("runs");
 
@@ -46,7 +46,7 @@ pub(super) const SEED: &str = "seed";
 
 /// The version of this layout.
 const FORMAT: &str = "format";
-const CURRENT_FORMAT: u64 = 3;
+const CURRENT_FORMAT: u64 = 4;
 
 /// What all of a type's keys in [`TYPES`] begin with; no type's beginning is
 /// another's.

@@ -19,7 +19,7 @@ use super::{
     Append, AppendError, Appended, Condition, Criterion, EmbeddedLog, EventLog, LogError, LogSettings,
     MemoryLog, Selection,
 };
-use crate::event::{Envelope, Event, Position};
+use crate::event::{Attribute, Envelope, Event, Position};
 
 /// Runs an append to its end; the embedded log answers from its own thread.
 pub(super) fn append(log: &dyn EventLog, batch: Append) -> Result<Appended, AppendError> {

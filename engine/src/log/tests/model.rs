@@ -97,6 +97,10 @@ impl Model {
                     && (selection.types.is_empty() || selection.types.contains(&event.event_type))
                     && (selection.subject.is_none() || selection.subject == event.subject)
                     && selection.tags.iter().all(|tag| event.tags.contains(tag))
+                    && selection.correlation.as_ref().is_none_or(|id| {
+                        let correlation = event.extensions.get("correlationid");
+                        event.id == *id || correlation == Some(&Attribute::String(id.clone()))
+                    })
             })
             .collect();
         if selection.reverse {
@@ -126,6 +130,16 @@ fn envelopes() -> impl Strategy<Value = Envelope> {
             envelope.event_type = kinds[id as usize % 5].to_owned();
             envelope.subject = (id % 4 != 0).then(|| format!("s{}", id % 7));
             envelope.tags = (0..id % 3).map(|n| format!("m{}", (id / 3 + n) % 4)).collect();
+            if id % 3 > 0 {
+                let extensions = [("correlationid", id % 9), ("causationid", id / 2)];
+                let extension =
+                    |(name, id): (&str, u32)| (name.to_owned(), Attribute::String(id.to_string()));
+                envelope.extensions = extensions.map(extension).into();
+            }
+            // The same id of another sender is another event.
+            if id % 5 == 0 {
+                envelope.source = format!("/test/{}", other % 2);
+            }
         } else {
             envelope.tags = tags;
         }
@@ -153,14 +167,16 @@ pub(super) fn selections() -> impl Strategy<Value = Selection> {
     let to = prop_oneof![Just(Position::MAX), 0..80u64];
     let subject = prop::option::weighted(0.3, "s[0-7]");
     let tags = prop_oneof![2 => Just(Vec::new()), 1 => names("m[0-4]", 0..3)];
+    let correlation = prop::option::weighted(0.3, "[0-9]|[1-5][0-9]");
     let limit = prop_oneof![Just(usize::MAX), 0..20usize];
-    (0..80u64, to, names("[a-f]", 0..3), subject, tags, any::<bool>(), limit).prop_map(
-        |(from, to, types, subject, tags, reverse, limit)| Selection {
+    (0..80u64, to, names("[a-f]", 0..3), subject, tags, correlation, any::<bool>(), limit).prop_map(
+        |(from, to, types, subject, tags, correlation, reverse, limit)| Selection {
             from,
             to,
             types,
             subject,
             tags,
+            correlation,
             reverse,
             limit,
         },
