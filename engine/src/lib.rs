@@ -10,6 +10,7 @@
 //! - [`state`]: what versions have folded: tables, checkpoint, digest.
 //! - [`plugin`]: the sandbox: compile, limits, instances.
 //! - [`projection`]: the fold: catch-up, live, replay, commit policy.
+//! - [`reaction`]: effects: lanes, retries, the outbox.
 //! - [`query`]: reading state: tables, plug-in queries, waiting for a position.
 //! - [`deploy`]: versions of a name: watch the folder, replay, promote.
 //! - [`http`]: one file a resource.
@@ -29,4 +30,5 @@ pub mod log;
 pub mod plugin;
 pub mod projection;
 pub mod query;
+pub mod reaction;
 pub mod state;

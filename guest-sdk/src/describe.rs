@@ -1,10 +1,13 @@
-//! What a projection says about itself: the JSON document that `describe`
+//! What a plug-in says about itself: the JSON document that `describe`
 //! answers. Its schema stands in `docs/reference/describe.md`.
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::key::{Key, KeyKind};
+use crate::{
+    key::{Key, KeyKind},
+    runner::Handlers,
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -20,6 +23,31 @@ pub(crate) struct Description {
     pub(crate) partition_by: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) on_failure: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) new_version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lane: Option<&'static str>,
+}
+
+impl Description {
+    /// What projections and reactions say alike.
+    pub(crate) fn of<P: Handlers>() -> Self {
+        Self {
+            sdk: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")),
+            summary: P::SUMMARY,
+            events: P::EVENTS,
+            tables: P::tables(),
+            queries: P::queries(),
+            partition_by: None,
+            on_failure: None,
+            new_version: None,
+            lane: None,
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a description has string keys only")
+    }
 }
 
 /// A table, or an index over one.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::{Random, Timestamp, Uuid, payload};
 
 #[cfg(target_family = "wasm")]
-pub(crate) use crate::component::bindings::projectionist::plugin::events::{Head, Span};
+pub(crate) use crate::component::bindings::plugin::projectionist::plugin::events::{Head, Span};
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{Head, Span};
 

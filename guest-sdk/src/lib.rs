@@ -69,12 +69,44 @@
 //! elsewhere, takes times from the events ([`Event::time`]), and numbers that
 //! look random too ([`Event::random`], [`Event::uuid`]).
 //!
+//! A reaction answers events with effects: it appends events, and keeps tables of
+//! its own. What a handler returns happens once, whatever fails in between:
+//!
+//! ```
+//! use projectionist_sdk::prelude::*;
+//!
+//! #[derive(Deserialize)]
+//! struct Placed {
+//!     amount: u64,
+//! }
+//!
+//! /// Has large orders looked at.
+//! #[derive(Reaction)]
+//! struct Review {}
+//!
+//! #[reaction(new_version = "continue")]
+//! impl Review {
+//!     #[on("order.placed")]
+//!     fn placed(&mut self, event: &Event, order: Placed) -> Result<Option<NewEvent>, Failure> {
+//!         if order.amount == 0 {
+//!             return Err(Failure::reject("an order of nothing"));
+//!         }
+//!         Ok((order.amount > 1000).then(|| NewEvent::new("review.asked-for").subject(event.subject())))
+//!     }
+//! }
+//!
+//! let mut harness = projectionist_sdk::harness::ReactionHarness::<Review>::new();
+//! harness.event("order.placed", "order/7", json!({"amount": 5000}));
+//! assert_eq!(harness.appended()[0].event_type(), "review.asked-for");
+//! ```
+//!
 //! # What is where
 //! - `table/`: [`Table`] with its cache, its [`Index`]es and ordered reads
 //! - `key.rs`: what can be a [`Key`](key::Key), and how keys are encoded
 //! - `event.rs`, `payload.rs`, `time.rs`, `random.rs`: [`Event`] and what it gives
 //! - `query.rs`, `describe.rs`, `setting.rs`: the rest of what an author meets
 //! - `runner.rs`: folds blocks, flushes, answers queries
+//! - `reaction.rs`: what a reaction's handlers answer, and what calls them
 //! - `component.rs`: the runner behind the interface in `wit/`, on wasm only
 //! - `memory.rs`: what the target's C library does too slowly
 //! - `harness.rs`: the runner in native tests
@@ -100,15 +132,17 @@ mod memory;
 mod payload;
 mod query;
 mod random;
+mod reaction;
 mod runner;
 mod setting;
 mod table;
 mod time;
 
 pub use event::{Attribute, DataError, Event};
-pub use projectionist_sdk_macros::{Projection, on, on_any, projection, query};
+pub use projectionist_sdk_macros::{Projection, Reaction, on, on_any, projection, query, reaction};
 pub use query::QueryError;
 pub use random::{Random, Uuid};
+pub use reaction::{Effects, Failure, NewEvent};
 pub use serde_json::{Value, json};
 pub use setting::setting;
 pub use table::{Index, Ref, Row, Rows, Table};
@@ -119,8 +153,8 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        Date, Event, Index, Projection, QueryError, Ref, Rows, Table, Timestamp, Value, json, on, on_any,
-        projection, query,
+        Date, Effects, Event, Failure, Index, NewEvent, Projection, QueryError, Reaction, Ref, Rows, Table,
+        Timestamp, Value, json, on, on_any, projection, query, reaction,
     };
 }
 
@@ -137,7 +171,10 @@ pub mod __private {
         describe::{QueryDescription, TableDescription},
         key::{AsKey, Key},
         query::{AnyParameter, Arguments, KnownParameter, Probe, answer, schema, unknown},
-        runner::{Handlers, Outcome, Runner, State, data, partition_hash, partition_key_of, used},
+        reaction::{Answer, Reaction, Reactor, data_or_reject, used_reaction},
+        runner::{
+            Handlers, Outcome, Projection, Runner, State, data, partition_hash, partition_key_of, used,
+        },
         table::{AnyTable, IndexSpec, open_table, visit_table},
     };
 }

@@ -31,33 +31,44 @@ pub trait State: Sized + 'static {
     fn each_table(&mut self, visit: &mut dyn FnMut(&mut dyn AnyTable));
 }
 
-/// What a projection does with events; `#[projection]` implements it.
+/// Which events a plug-in handles, and which queries it answers; `#[projection]`
+/// and `#[reaction]` implement it.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` handles no events",
-    label = "not a projection",
+    label = "neither a projection nor a reaction",
     note = "write `#[projection]` over `impl {Self}`"
 )]
 pub trait Handlers: State {
     /// The types of events that it wants; none: all.
     const EVENTS: Option<&'static [&'static str]>;
+    /// The number of the handler of a type.
+    fn handler(event_type: &str) -> Option<u32>;
+    fn queries() -> Vec<QueryDescription>;
+    fn query(&self, name: &str, arguments: Arguments) -> Result<Vec<u8>, QueryError>;
+}
+
+/// What a projection does with events; `#[projection]` implements it.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` folds no events",
+    label = "not a projection",
+    note = "write `#[projection]` over `impl {Self}`"
+)]
+pub trait Projection: Handlers {
     const ON_FAILURE: Option<&'static str>;
     /// By what events are divided among instances: "subject" (the host does it),
     /// "key" (the SDK does) or nothing.
     const PARTITION_BY: Option<&'static str>;
     /// A hash of the key by which an event's partition is chosen.
     fn partition_key(event: &Event<'_>) -> u64;
-    /// The number of the handler of a type.
-    fn handler(event_type: &str) -> Option<u32>;
     fn handle(&mut self, handler: u32, event: &Event<'_>) -> Result<(), String>;
-    fn queries() -> Vec<QueryDescription>;
-    fn query(&self, name: &str, arguments: Arguments) -> Result<Vec<u8>, QueryError>;
 }
 
 /// Says that a projection is used, so that the compiler does not call its code
 /// dead where nothing runs it.
 #[doc(hidden)]
-pub fn used<P: Handlers>() {}
+pub fn used<P: Projection>() {}
 
 /// What a handler may return.
 #[doc(hidden)]
@@ -146,7 +157,7 @@ pub struct Runner<P> {
     has_folded: bool,
 }
 
-impl<P: Handlers> Runner<P> {
+impl<P: Projection> Runner<P> {
     pub(crate) fn new(committed: Rc<dyn Committed>, cache_bytes: usize) -> Self {
         let (context, part) = (Context::new(committed, cache_bytes), Part::WHOLE);
         Self { projection: P::open(&context), context, part, handlers: Vec::new(), has_folded: false }
@@ -159,15 +170,11 @@ impl<P: Handlers> Runner<P> {
 
     pub(crate) fn describe() -> String {
         let description = Description {
-            sdk: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")),
-            summary: P::SUMMARY,
-            events: P::EVENTS,
-            tables: P::tables(),
-            queries: P::queries(),
             partition_by: P::PARTITION_BY,
             on_failure: P::ON_FAILURE,
+            ..Description::of::<P>()
         };
-        serde_json::to_string(&description).expect("a description has string keys only")
+        description.to_json()
     }
 
     /// Folds a block; answers about how many bytes a flush would now return.

@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("state", &[]),
     ("plugin", &[]),
     ("projection", &["log", "state", "plugin"]),
-    ("reaction", &["log", "state", "plugin"]),
+    ("reaction", &["log", "state", "plugin", "projection"]),
     ("query", &["log", "state", "plugin", "projection", "reaction"]),
     ("deploy", &["log", "state", "plugin", "projection", "reaction"]),
     // The assembled engine, which both sides above it hold.

@@ -41,7 +41,7 @@ impl Which {
         match self {
             Self::Demo => &["plugins", "examples/git-history"],
             Self::Shipped => &["plugins", "examples"],
-            Self::All => &["plugins", "examples", "tests/guests", "tests/meter", "tests/tally"],
+            Self::All => &["plugins", "examples", "tests/echo", "tests/guests", "tests/meter", "tests/tally"],
         }
     }
 

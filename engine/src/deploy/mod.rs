@@ -7,7 +7,9 @@
 //! - `supervisor.rs`: the one task that decides about the versions of a name:
 //!   load, replay beside the live one, promote, fail, retire;
 //!   `supervisor/forget.rs`: what is deleted, and when;
+//!   `supervisor/reaction.rs`: how a reaction takes over;
 //!   `candidate.rs`: a version on its way to take over.
+//! - `work.rs`: a version at work, a projection or a reaction.
 //! - `store.rs`: where code and state of versions lie on disk.
 //! - `view.rs`: what readers see of a name, switched in one step.
 //! - [`status`]: the same as documents for people and machines.
@@ -22,6 +24,7 @@ mod store;
 mod supervisor;
 mod view;
 mod watch;
+mod work;
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -23,7 +23,8 @@ const DEPLOYMENTS: usize = 20;
 pub struct PluginStatus {
     /// The plug-in's name: the stem of its file.
     pub name: String,
-    /// `projection`.
+    /// `projection` or `reaction`; `unknown` as long as no version of it has been
+    /// loaded.
     pub kind: String,
     /// In one word, how it is.
     pub health: Health,
@@ -195,7 +196,7 @@ pub(super) fn of(
     let position = view.live.as_ref().map_or(0, |live| live.state().checkpoint().position);
     Ok(PluginStatus {
         name: name.to_owned(),
-        kind: "projection".to_owned(),
+        kind: kind(&view),
         health,
         reason,
         position,
@@ -206,6 +207,12 @@ pub(super) fn of(
         deployments: deployments.into_iter().map(deployment_status).collect(),
         output: output(&view),
     })
+}
+
+fn kind(view: &ViewState) -> String {
+    let candidate = || view.candidate.as_ref().and_then(CandidateView::version);
+    let loaded = view.live.as_ref().or_else(candidate);
+    loaded.map_or("unknown".to_owned(), |version| word(&version.plugin().kind()))
 }
 
 fn health(view: &ViewState) -> (Health, Option<String>) {

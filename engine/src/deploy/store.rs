@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    plugin::Plugin,
+    plugin::{Plugin, description::Kind},
     state::{StateError, StateFolder, VersionState},
 };
 
@@ -58,8 +58,19 @@ impl Store {
     }
 
     pub(super) fn open_state(&self, digest: &str, plugin: &Plugin) -> Result<VersionState, StateError> {
+        if plugin.kind() == Kind::Reaction {
+            return self.state.open_reaction(plugin.name(), plugin.tables(), self.state_cache_bytes);
+        }
         let partitions = plugin.partitions();
         self.state.open(plugin.name(), digest, plugin.tables(), partitions, self.state_cache_bytes)
+    }
+
+    /// Deletes what a reaction has left, if the name is one. What cannot be deleted is
+    /// said, not fatal.
+    pub(super) fn drop_reaction(&self, name: &str) {
+        if let Err(error) = self.state.purge_reaction(name) {
+            tracing::warn!(plugin = name, %error, "state was not deleted");
+        }
     }
 
     /// Deletes a version's state. What cannot be deleted is said, not fatal.

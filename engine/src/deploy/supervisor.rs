@@ -7,6 +7,7 @@
 
 mod forget;
 mod live;
+mod reaction;
 
 use std::sync::Arc;
 
@@ -18,12 +19,13 @@ use super::{
     folder::Sighting,
     store::Store,
     view::{CandidateView, FailedView, View, ViewState},
+    work::Work,
 };
 use crate::{
     clock,
     log::EventLog,
-    plugin::{Host, Output, Plugin, PluginError, Settings, version_digest},
-    projection::{self, Halt, Run, Scheduler, Version},
+    plugin::{Host, Output, Plugin, PluginError, Settings, description::Kind, version_digest},
+    projection::{self, Halt, Scheduler, Version},
     state::{
         StateError,
         catalog::{Catalog, Replay, Station, VersionRecord},
@@ -59,7 +61,7 @@ pub(super) struct Supervisor {
     context: Arc<Context>,
     view: Arc<View>,
     mailbox: mpsc::UnboundedReceiver<Message>,
-    live: Option<Run>,
+    live: Option<Work>,
     candidate: Option<Candidate>,
 }
 
@@ -129,8 +131,9 @@ impl Supervisor {
         self.view.update(|view| view.failed = Some(FailedView { reason, output: None }));
     }
 
-    fn start(&self, version: Arc<Version>, serves: bool) -> Run {
-        projection::start(&self.context.scheduler, version, Arc::clone(&self.context.log), serves)
+    /// Starts a version that serves.
+    fn work(&self, version: Arc<Version>) -> Work {
+        Work::start(&self.context.scheduler, version, Arc::clone(&self.context.log))
     }
 
     /// The files have changed, or are seen for the first time.
@@ -217,7 +220,11 @@ impl Supervisor {
     async fn act_on(&mut self, news: News) -> Result<(), StateError> {
         let Some(Candidate { digest, settings, stage }) = self.candidate.take() else { return Ok(()) };
         match (news, stage) {
-            (News::Loaded(Ok(plugin)), _) => self.replay(digest, settings, plugin),
+            (News::Loaded(Ok(plugin)), _) => match self.other_kind(plugin.kind())? {
+                Some(reason) => self.fail(&digest, &reason, None, None),
+                None if plugin.kind() == Kind::Reaction => self.relieve(digest, plugin).await,
+                None => self.replay(digest, settings, plugin),
+            },
             (News::Loaded(Err(error @ PluginError::Host { .. })), _) => {
                 self.give_up_for_now(&error.to_string(), None);
                 Ok(())
@@ -260,7 +267,8 @@ impl Supervisor {
             }
         };
         let version = Arc::new(Version::new(&self.name, &digest, plugin, state));
-        let run = self.start(Arc::clone(&version), false);
+        let Context { scheduler, log, .. } = &*self.context;
+        let run = projection::start(scheduler, Arc::clone(&version), Arc::clone(log), false);
         self.view.update(|view| {
             view.candidate = Some(CandidateView::Replaying(version));
         });
@@ -278,7 +286,7 @@ impl Supervisor {
         if let Some((old, run)) = old {
             run.stop().await;
             if let News::Halted(halt) = candidate.reach(old.state().checkpoint().position).await {
-                self.live = Some(self.start(old, true));
+                self.live = Some(self.work(old));
                 let (replay, output) = (candidate.replay(), version.plugin().output().clone());
                 candidate.run.stop().await;
                 return self.halted(version.digest(), &halt, replay, output);
@@ -288,7 +296,7 @@ impl Supervisor {
         let promoted = self.context.catalog.promote(&self.name, version.digest(), clock::now(), Some(replay));
         if let Err(error) = promoted {
             candidate.run.stop().await;
-            self.live = self.view.get().live.map(|old| self.start(old, true));
+            self.live = self.view.get().live.map(|old| self.work(old));
             return Err(error);
         }
         tracing::info!(
@@ -302,7 +310,7 @@ impl Supervisor {
             view.live = Some(Arc::clone(&version));
             view.candidate = None;
         });
-        self.live = Some(candidate.run);
+        self.live = Some(Work::Projection(candidate.run));
         self.prune(version.plugin().settings().policies.keep)
     }
 

@@ -12,16 +12,26 @@ use std::{
 use tokio::sync::OwnedMutexGuard;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
-use super::{bindings::ProjectionPluginIndices, guest::Guest};
+use super::{
+    bindings::{plugin_interface, reaction_interface},
+    guest::Guest,
+};
 
 /// A component that is compiled and linked, not yet asked who it is.
 pub(super) struct Code {
     pub(super) pre: InstancePre<Guest>,
-    pub(super) exports: ProjectionPluginIndices,
-    pub(super) apply: ComponentExportIndex,
+    pub(super) plugin: plugin_interface::GuestIndices,
+    pub(super) work: Work,
     /// It may draw random numbers when it is first called, so it has to be
     /// called once before it folds.
     pub(super) needs_start: bool,
+}
+
+/// What it exports beside `plugin`, which tells what kind it is.
+pub(super) enum Work {
+    /// A projection, and where its `apply` is.
+    Projection(ComponentExportIndex),
+    Reaction(reaction_interface::GuestIndices),
 }
 
 /// All code that is in use, by the digest of its component. Held weakly: the

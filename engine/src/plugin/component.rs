@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    code::Code,
-    description::{Description, OnFailure},
+    code::{Code, Work},
+    description::{Description, Kind, OnFailure},
     error::PluginError,
     guest::{self, Guest},
-    instance::Instance,
+    instance::{Calls, Instance},
     output::Output,
     settings::{PARTITIONS, Settings},
     state::{NoState, StateReader},
@@ -43,6 +43,8 @@ impl Plugin {
         let (_, json) = plugin.instantiate(Arc::new(NoState), Partition::WHOLE, true).await?;
         let description = validate::parse(&json.unwrap_or_default())
             .map_err(|reason| PluginError::Description { plugin: plugin.name.to_string(), reason })?;
+        validate::fits_kind(&description, plugin.kind())
+            .map_err(|reason| PluginError::Description { plugin: plugin.name.to_string(), reason })?;
         let asked = plugin.settings.policies.partitions;
         if asked.is_some_and(|count| count > 1) && description.partition_by.is_none() {
             return Err(PluginError::Description {
@@ -60,6 +62,14 @@ impl Plugin {
     /// Its name: the stem of its file.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        match self.code.work {
+            Work::Projection(_) => Kind::Projection,
+            Work::Reaction(_) => Kind::Reaction,
+        }
     }
 
     /// What it says about itself.
@@ -117,20 +127,25 @@ impl Plugin {
         partition: Partition,
         describe: bool,
     ) -> Result<(Instance, Option<String>), PluginError> {
-        let Code { pre, exports, apply, .. } = &*self.code;
+        let Code { pre, plugin, work, .. } = &*self.code;
         let reads = (state, partition);
+        let about = (self.kind(), &self.name);
         let mut store =
-            Guest::store(pre.engine(), &self.name, &self.settings, &self.output, self.tables.len(), reads);
+            Guest::store(pre.engine(), about, &self.settings, &self.output, self.tables.len(), reads);
         guest::begin(&mut store, false);
         let stopped = |doing, reason| PluginError::Stopped { plugin: self.name.to_string(), doing, reason };
         let started = pre.instantiate_async(&mut store).await.and_then(|instance| {
-            let apply = instance.get_func(&mut store, apply);
-            Ok((
-                exports.load(&mut store, &instance)?,
-                apply.ok_or_else(|| wasmtime::format_err!("no apply"))?,
-            ))
+            let plugin = plugin.load(&mut store, &instance)?;
+            let work = match work {
+                Work::Projection(apply) => {
+                    let apply = instance.get_func(&mut store, apply);
+                    Calls::Projection { apply: apply.ok_or_else(|| wasmtime::format_err!("no apply"))? }
+                }
+                Work::Reaction(reaction) => Calls::Reaction(reaction.load(&mut store, &instance)?),
+            };
+            Ok((plugin, work))
         });
-        let (exports, apply) = match started {
+        let (exports, calls) = match started {
             Ok(started) => started,
             Err(error) => return Err(stopped("starting", stop::explain(&mut store, &error, false))),
         };
@@ -138,7 +153,7 @@ impl Plugin {
         let mut json = None;
         if describe {
             guest::begin(&mut store, false);
-            match exports.projectionist_plugin_plugin().call_describe(&mut store).await {
+            match exports.call_describe(&mut store).await {
                 Ok(answer) => json = Some(answer),
                 Err(error) => {
                     return Err(stopped("describing itself", stop::explain(&mut store, &error, false)));
@@ -147,6 +162,6 @@ impl Plugin {
             store.data().printer.end();
         }
         store.data_mut().starting = false;
-        Ok((Instance::new(store, exports, apply, self.name.clone(), self.tables.clone()), json))
+        Ok((Instance::new(store, exports, calls, self.name.clone(), self.tables.clone()), json))
     }
 }

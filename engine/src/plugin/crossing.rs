@@ -77,7 +77,7 @@ unsafe impl Lower for CrossingHead {
         ty: InterfaceType,
         dst: &mut MaybeUninit<Self::Lower>,
     ) -> wasmtime::Result<()> {
-        self.generated().linear_lower_to_flat(cx, ty, dst)
+        Generated::from(&self.0).linear_lower_to_flat(cx, ty, dst)
     }
 
     fn linear_lower_to_memory<T>(
@@ -86,7 +86,7 @@ unsafe impl Lower for CrossingHead {
         ty: InterfaceType,
         offset: usize,
     ) -> wasmtime::Result<()> {
-        self.generated().linear_lower_to_memory(cx, ty, offset)
+        Generated::from(&self.0).linear_lower_to_memory(cx, ty, offset)
     }
 
     fn linear_store_list_to_memory<T>(
@@ -112,11 +112,10 @@ fn store(guest: &mut [u8], heads: &[Head]) {
     }
 }
 
-impl CrossingHead {
-    fn generated(&self) -> Generated {
-        let head = &self.0;
+impl From<&Head> for Generated {
+    fn from(head: &Head) -> Self {
         let span = |Span { offset, length }| events::Span { offset, length };
-        Generated {
+        Self {
             position: head.position,
             time: head.time,
             recorded: head.recorded,

@@ -5,6 +5,16 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What a plug-in is, told by what its component exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// It folds events into state.
+    Projection,
+    /// It answers events with effects.
+    Reaction,
+}
+
 /// A plug-in's description of itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -25,6 +35,10 @@ pub struct Description {
     /// What to do with an event that it cannot fold; the settings file may say
     /// otherwise.
     pub on_failure: Option<OnFailure>,
+    /// What a new version of a reaction does; a reaction has to say.
+    pub new_version: Option<NewVersion>,
+    /// Which events of a reaction have to wait for one another.
+    pub lane: Lane,
 }
 
 /// A table, or an index over one.
@@ -80,6 +94,26 @@ pub enum PartitionBy {
     /// A key that the plug-in works out: each instance is given all events and
     /// folds its own.
     Key,
+}
+
+/// What a new version of a reaction does with what the version before has handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NewVersion {
+    /// It goes on from where the old one stood, with the state that it left.
+    Continue,
+}
+
+/// Which events of a reaction are handled in their order: those of one lane.
+/// Lanes go side by side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lane {
+    /// Those of one subject; one without a subject has a lane to itself.
+    #[default]
+    Subject,
+    /// All.
+    One,
 }
 
 /// What to do with an event that cannot be folded.

@@ -77,6 +77,30 @@ pub enum ApplyError {
     },
 }
 
+/// An event that was not answered. After a trap the instance cannot be used any
+/// further.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReactError {
+    /// The world was in the way; later it may not be.
+    #[error("{reason}")]
+    Retry {
+        /// Why, in the plug-in's words.
+        reason: String,
+    },
+    /// The event can never be handled.
+    #[error("{reason}")]
+    Reject {
+        /// Why, in the plug-in's words.
+        reason: String,
+    },
+    /// It has trapped or was stopped by the host.
+    #[error("it {reason}")]
+    Trap {
+        /// What it did, as a predicate: "used more than …".
+        reason: String,
+    },
+}
+
 /// A query that has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {

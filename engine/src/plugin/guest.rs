@@ -1,18 +1,22 @@
 //! What the host keeps for one instance.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
+    description::Kind,
     output::{Output, Printer, Stream},
     settings::{Limits, Settings},
     state::StateReader,
     stop::Stop,
     units::{format_duration, format_size},
 };
-use crate::event::Partition;
+use crate::{clock, event::Partition};
 
 /// How often the epoch moves on, and so how finely time is measured.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -23,6 +27,8 @@ const HANDED_OVER: usize = 64 << 20;
 /// The data of a store.
 pub(super) struct Guest {
     pub(super) plugin: Arc<str>,
+    pub(super) kind: Kind,
+    pub(super) started: Instant,
     pub(super) meter: Meter,
     pub(super) state: Arc<dyn StateReader>,
     /// How many tables it has.
@@ -42,7 +48,7 @@ impl Guest {
     /// A store for a new instance.
     pub(super) fn store(
         engine: &wasmtime::Engine,
-        plugin: &Arc<str>,
+        (kind, plugin): (Kind, &Arc<str>),
         settings: &Settings,
         output: &Output,
         tables: usize,
@@ -58,6 +64,8 @@ impl Guest {
         resources.set_max_capacity(1000);
         let guest = Guest {
             plugin: plugin.clone(),
+            kind,
+            started: clock::instant(),
             meter: Meter { limits: settings.limits.clone(), memory: 0, ticks: 0, refusal: None },
             state,
             tables,

@@ -9,10 +9,11 @@ use wasmtime::{
 };
 
 use super::{
-    bindings::{self, ProjectionPluginIndices},
+    bindings::{self, plugin_interface, reaction_interface},
     cache::Cache,
-    code::{Code, Codes},
+    code::{Code, Codes, Work},
     component::Plugin,
+    description::Kind,
     error::PluginError,
     guest::{Guest, TICK},
     inspect,
@@ -132,19 +133,26 @@ impl Shared {
             plugin: name.to_owned(),
             reason: inspect::explain(wasm, &error),
         })?;
-        inspect::check_fit(&self.engine, &component).map_err(unfit)?;
+        let kind = inspect::check_fit(&self.engine, &component).map_err(unfit)?;
         let mut linker = self.linker.clone();
         let linked = wasi::refuse(&self.engine, &mut linker, &component).and_then(|()| {
             let pre = linker.instantiate_pre(&component)?;
-            let exports = ProjectionPluginIndices::new(&pre)?;
-            Ok((pre, exports))
+            let plugin = plugin_interface::GuestIndices::new(&pre)?;
+            let work = match kind {
+                Kind::Projection => {
+                    let apply = inspect::export(&component, "projection", "apply");
+                    Work::Projection(
+                        apply.ok_or_else(|| wasmtime::format_err!("there is no function apply"))?,
+                    )
+                }
+                Kind::Reaction => Work::Reaction(reaction_interface::GuestIndices::new(&pre)?),
+            };
+            Ok((pre, plugin, work))
         });
-        let (pre, exports) =
+        let (pre, plugin, work) =
             linked.map_err(|error| unfit(format!("its imports and exports have other types: {error:#}")))?;
-        let apply = inspect::export(&component, "projection", "apply")
-            .ok_or_else(|| unfit("it does not export the function apply".to_owned()))?;
         let needs_start = inspect::imports(&self.engine, &component, "wasi:random/random");
-        Ok(Code { pre, exports, apply, needs_start })
+        Ok(Code { pre, plugin, work, needs_start })
     }
 }
 

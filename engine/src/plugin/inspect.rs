@@ -7,6 +7,7 @@ use wasmtime::{
 
 use super::{
     INTERFACE_VERSION,
+    description::Kind,
     wasi::{self, is_refused},
 };
 
@@ -55,8 +56,9 @@ fn truncated(bytes: usize) -> String {
     format!("it is truncated: it ends after {bytes} bytes, in the middle (still being copied?)")
 }
 
-/// Says which import or export does not fit this host.
-pub(super) fn check_fit(engine: &Engine, component: &Component) -> Result<(), String> {
+/// What kind of plug-in a component is, or which import or export does not fit
+/// this host.
+pub(super) fn check_fit(engine: &Engine, component: &Component) -> Result<Kind, String> {
     let component = component.component_type();
     let imports: Vec<&str> = component.imports(engine).map(|(name, _)| name).collect();
     let exports: Vec<&str> = component.exports(engine).map(|(name, _)| name).collect();
@@ -70,23 +72,25 @@ pub(super) fn check_fit(engine: &Engine, component: &Component) -> Result<(), St
     }
     let unknown: Vec<&str> = imports.into_iter().filter(|name| !is_known(name)).collect();
     if !unknown.is_empty() {
-        return Err(format!(
-            "it imports {}, which a projection's sandbox does not have",
-            unknown.join(" and ")
-        ));
+        return Err(format!("it imports {}, which a plug-in's sandbox does not have", unknown.join(" and ")));
     }
-    let missing: Vec<String> = ["plugin", "projection"]
-        .map(|interface| format!("projectionist:plugin/{interface}@{INTERFACE_VERSION}"))
-        .into_iter()
-        .filter(|name| !exports.contains(&name.as_str()))
-        .collect();
-    if !missing.is_empty() {
-        return Err(format!("it does not export {}: a projection must", missing.join(" and ")));
+    let [plugin, projection, reaction] = ["plugin", "projection", "reaction"]
+        .map(|interface| format!("projectionist:plugin/{interface}@{INTERFACE_VERSION}"));
+    let exports = |name: &str| exports.contains(&name);
+    if !exports(&plugin) {
+        return Err(format!("it does not export {plugin}: a plug-in must"));
     }
-    Ok(())
+    match (exports(&projection), exports(&reaction)) {
+        (true, false) => Ok(Kind::Projection),
+        (false, true) => Ok(Kind::Reaction),
+        (false, false) => {
+            Err(format!("it exports neither {projection} nor {reaction}: a plug-in must be one of them"))
+        }
+        (true, true) => Err(format!("it exports both {projection} and {reaction}: make two plug-ins of it")),
+    }
 }
 
-/// A function of one of the interfaces that a projection exports.
+/// A function of one of the interfaces that a plug-in exports.
 pub(super) fn export(component: &Component, interface: &str, function: &str) -> Option<ComponentExportIndex> {
     let interface = format!("projectionist:plugin/{interface}@{INTERFACE_VERSION}");
     let interface = component.get_export_index(None, &interface)?;

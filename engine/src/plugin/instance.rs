@@ -5,10 +5,15 @@ use std::sync::Arc;
 use wasmtime::{Store, component::Func};
 
 use super::{
-    bindings::{ProjectionPlugin, plugin_interface::QueryFailure, projection_interface::Failure},
+    bindings::{
+        events,
+        plugin_interface::{self, QueryFailure},
+        projection_interface::Failure,
+        reaction_interface,
+    },
     changes::Changes,
     crossing::Crossing,
-    error::{ApplyError, CallError, PluginError},
+    error::{ApplyError, CallError, PluginError, ReactError},
     guest::{self, Guest},
     state::StateReader,
     stop,
@@ -23,22 +28,52 @@ use crate::event::Block;
 /// them every few milliseconds.
 pub struct Instance {
     store: Store<Guest>,
-    exports: ProjectionPlugin,
-    /// Called without the generated bindings: see `crossing.rs`.
-    apply: Func,
+    exports: plugin_interface::Guest,
+    calls: Calls,
     name: Arc<str>,
     tables: Arc<[String]>,
+}
+
+/// What only one kind of plug-in can be asked.
+pub(super) enum Calls {
+    Projection {
+        /// Called without the generated bindings: see `crossing.rs`.
+        apply: Func,
+    },
+    Reaction(reaction_interface::Guest),
+}
+
+/// An event that a reaction wants appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    /// What kind of fact it is.
+    pub event_type: String,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// The media type of `data`; empty when there is no data.
+    pub content_type: String,
+    /// The payload, byte for byte.
+    pub data: Vec<u8>,
+    /// Strings by which appends and reads can select it.
+    pub tags: Vec<String>,
+}
+
+impl From<reaction_interface::NewEvent> for NewEvent {
+    fn from(event: reaction_interface::NewEvent) -> Self {
+        let reaction_interface::NewEvent { type_: event_type, subject, content_type, data, tags } = event;
+        Self { event_type, subject, content_type, data, tags }
+    }
 }
 
 impl Instance {
     pub(super) fn new(
         store: Store<Guest>,
-        exports: ProjectionPlugin,
-        apply: Func,
+        exports: plugin_interface::Guest,
+        calls: Calls,
         name: Arc<str>,
         tables: Arc<[String]>,
     ) -> Self {
-        Self { store, exports, apply, name, tables }
+        Self { store, exports, calls, name, tables }
     }
 
     /// Lets it read another state from now on.
@@ -54,10 +89,13 @@ impl Instance {
     /// Folds a block, which holds only events of types that it subscribed to.
     /// Answers about how many bytes a flush would return now.
     pub async fn apply(&mut self, block: &Block) -> Result<u64, ApplyError> {
+        let Calls::Projection { apply } = &self.calls else {
+            return Err(ApplyError::Trap { reason: "folds nothing: it is a reaction".to_owned() });
+        };
         let names: Vec<&str> = block.names.iter().map(String::as_str).collect();
         guest::begin(&mut self.store, false);
         let crossing = Crossing::new(block, &names);
-        let call = match self.apply.typed::<(Crossing<'_>,), (Result<u64, Failure>,)>(&self.store) {
+        let call = match apply.typed::<(Crossing<'_>,), (Result<u64, Failure>,)>(&self.store) {
             Ok(apply) => apply.call_async(&mut self.store, (crossing,)).await,
             Err(error) => Err(error),
         };
@@ -80,10 +118,32 @@ impl Instance {
         }
     }
 
+    /// Answers an event, the only one of a block. Answers the events to append.
+    pub async fn react(&mut self, event: &Block) -> Result<Vec<NewEvent>, ReactError> {
+        let Calls::Reaction(reaction) = &self.calls else {
+            return Err(ReactError::Trap { reason: "answers no events: it is a projection".to_owned() });
+        };
+        guest::begin(&mut self.store, false);
+        let names: Vec<&str> = event.names.iter().map(String::as_str).collect();
+        let heads: Vec<events::Head> = event.heads.iter().map(events::Head::from).collect();
+        let block = events::Block { names: &names, heads: &heads, bytes: &event.bytes };
+        let call = reaction.call_react(&mut self.store, block).await;
+        match self.end(call, false) {
+            Ok(Ok(outcome)) => Ok(outcome.append.into_iter().map(NewEvent::from).collect()),
+            Ok(Err(reaction_interface::Failure::Retry(reason))) => {
+                Err(ReactError::Retry { reason: stop::shortened(&reason) })
+            }
+            Ok(Err(reaction_interface::Failure::Reject(reason))) => {
+                Err(ReactError::Reject { reason: stop::shortened(&reason) })
+            }
+            Err(reason) => Err(ReactError::Trap { reason }),
+        }
+    }
+
     /// Takes all changes since the last flush.
     pub async fn flush(&mut self) -> Result<Changes, PluginError> {
         guest::begin(&mut self.store, true);
-        let call = self.exports.projectionist_plugin_plugin().call_flush(&mut self.store).await;
+        let call = self.exports.call_flush(&mut self.store).await;
         let flushed = self.end(call, true).map_err(|reason| PluginError::Stopped {
             plugin: self.name.to_string(),
             doing: "flushing",
@@ -96,8 +156,7 @@ impl Instance {
     /// Answers a query: JSON in, JSON out.
     pub async fn query(&mut self, name: &str, arguments: Vec<u8>) -> Result<Vec<u8>, CallError> {
         guest::begin(&mut self.store, false);
-        let call =
-            self.exports.projectionist_plugin_plugin().call_query(&mut self.store, name, &arguments).await;
+        let call = self.exports.call_query(&mut self.store, name, &arguments).await;
         match self.end(call, false) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(QueryFailure::NotFound)) => Err(CallError::UnknownQuery),

@@ -18,7 +18,7 @@
 //!
 //! Not here: where state is kept (`state`), which events a plug-in gets and
 //! when its changes are committed (`projection`). `wasmtime` appears nowhere
-//! else; no type of it leaves this module. A plug-in can read no clock, no
+//! else; no type of it leaves this module. A projection can read no clock, no
 //! random bytes, no file and no socket, and nothing here may give it one.
 
 mod bindings;
@@ -43,11 +43,11 @@ mod wasi;
 
 pub use changes::Changes;
 pub use component::Plugin;
-pub use error::{ApplyError, CallError, PluginError};
+pub use error::{ApplyError, CallError, PluginError, ReactError};
 pub use host::{Host, HostSettings};
-pub use instance::Instance;
+pub use instance::{Instance, NewEvent};
 pub use output::{Output, Stream};
-pub use settings::{CACHE_VARIABLE, Limits, Policies, Settings, SettingsError, version_digest};
+pub use settings::{CACHE_VARIABLE, Limits, Policies, Retries, Settings, SettingsError, version_digest};
 pub use state::{NoState, Row, StateReader};
 pub use units::{ByteSize, format_duration, format_size, parse_duration, parse_size};
 

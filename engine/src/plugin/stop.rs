@@ -29,8 +29,10 @@ pub(super) enum Stop {
          event's id (`event.random()` and `event.uuid()` in the SDK)"
     )]
     Random,
-    #[error("asked for {asked} random bytes while starting: {most} at most")]
+    #[error("asked for {asked} random bytes at once: {most} at most")]
     ManyRandom { asked: u64, most: u64 },
+    #[error("asked for random bytes, which the system does not give: {reason}")]
+    NoRandom { reason: String },
     #[error("called {function}: a projection's sandbox has no {kind}")]
     Refused { function: String, kind: &'static str },
     #[error("asked for table {table}, but describes only {tables}")]

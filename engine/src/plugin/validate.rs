@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::description::{Description, TableDescription};
+use super::description::{Description, Kind, TableDescription};
 
 /// How much a description may hold.
 const MOST_NAMES: usize = 1000;
@@ -18,6 +18,29 @@ pub(super) fn parse(json: &str) -> Result<Description, String> {
         serde_json::from_str(json).map_err(|error| format!("its answer is no description: {error}"))?;
     check(&description)?;
     Ok(description)
+}
+
+/// Whether a plug-in of this kind may describe itself so.
+pub(super) fn fits_kind(description: &Description, kind: Kind) -> Result<(), String> {
+    match kind {
+        Kind::Projection if description.new_version.is_some() => {
+            Err("it says what a new version does (`new-version`), which only reactions do: a new version of a \
+                 projection folds all of history anew"
+                .to_owned())
+        }
+        Kind::Reaction if description.new_version.is_none() => {
+            Err("a reaction has to say what a new version of it does (`new-version`; in the SDK \
+                 `#[reaction(new_version = \"…\")]`): \"continue\" goes on from where the old version stood, with \
+                 the state that it left"
+                .to_owned())
+        }
+        Kind::Reaction if description.partition_by.is_some() => {
+            Err("it says by what its events are divided (`partition-by`), which only projections do: a reaction \
+                 has lanes"
+                .to_owned())
+        }
+        Kind::Projection | Kind::Reaction => Ok(()),
+    }
 }
 
 fn check(description: &Description) -> Result<(), String> {

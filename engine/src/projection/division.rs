@@ -20,7 +20,7 @@ use crate::event::{Block, Head, Position};
 const KEPT_BYTES: usize = 32 << 20;
 
 /// Divided events of one version.
-pub(super) struct Division {
+pub(crate) struct Division {
     /// How far any partition has read.
     read_to: AtomicU64,
     recent: Mutex<Recent>,
@@ -43,7 +43,7 @@ struct Divided {
 
 impl Division {
     /// Among so many partitions.
-    pub(super) fn new(partitions: usize) -> Self {
+    pub(crate) fn new(partitions: usize) -> Self {
         let recent = Mutex::new(Recent { at: vec![0; partitions], divided: Vec::new() });
         Self { read_to: AtomicU64::new(0), recent }
     }

@@ -29,6 +29,8 @@ mod source;
 mod suspect;
 mod version;
 
+pub(crate) use division::Division;
 pub use run::{Run, fold, start};
 pub use scheduler::{Class, Scheduler};
+pub(crate) use source::Source;
 pub use version::{Halt, Phase, Progress, Version};

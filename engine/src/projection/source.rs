@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The events of the log that an instance is given.
-pub(super) struct Source {
+pub(crate) struct Source {
     log: Arc<dyn EventLog>,
     /// The types that the plug-in subscribed to; `None`: all.
     types: Option<Vec<String>>,
@@ -25,18 +25,18 @@ pub(super) struct Source {
 }
 
 /// What one call gets.
-pub(super) struct Portion {
+pub(crate) struct Portion {
     /// Perhaps none.
-    pub(super) events: Block,
+    pub(crate) events: Block,
     /// Up to here there are no others.
-    pub(super) to: Position,
+    pub(crate) to: Position,
     /// Of how many events they were chosen.
-    pub(super) of: usize,
+    pub(crate) of: usize,
 }
 
 impl Source {
     /// For a partition of a plug-in; the others have the same division.
-    pub(super) fn new(
+    pub(crate) fn new(
         log: Arc<dyn EventLog>,
         description: &Description,
         partition: Partition,
@@ -48,13 +48,13 @@ impl Source {
 
     /// Whether its events count as folded: where each partition is given all of
     /// them, those of one do.
-    pub(super) fn counts(&self) -> bool {
+    pub(crate) fn counts(&self) -> bool {
         self.partition.index == 0 || self.divided
     }
 
     /// From `first` on, at most up to `last`, chosen of at most `most` events;
     /// none behind the log's head.
-    pub(super) fn portion(
+    pub(crate) fn portion(
         &mut self,
         first: Position,
         last: Position,

@@ -133,16 +133,16 @@ impl Version {
         self.folded.load(Ordering::Relaxed)
     }
 
-    pub(super) fn add_folded(&self, events: u64) {
+    pub(crate) fn add_folded(&self, events: u64) {
         self.folded.fetch_add(events, Ordering::Relaxed);
     }
 
-    pub(super) fn set_position(&self, position: Position) {
+    pub(crate) fn set_position(&self, position: Position) {
         self.progress
             .send_if_modified(|progress| std::mem::replace(&mut progress.position, position) != position);
     }
 
-    pub(super) fn set_phase(&self, partition: usize, phase: Phase) {
+    pub(crate) fn set_phase(&self, partition: usize, phase: Phase) {
         let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
         phases[partition] = phase;
         let phase = together(&phases);

@@ -55,6 +55,24 @@ impl PartitionState {
         dead: Option<&DeadLetter>,
         durability: Durability,
     ) -> Result<Checkpoint, StateError> {
+        self.commit_with(changes, position, events, durability, |write, origin| {
+            let Some(letter) = dead else { return Ok(()) };
+            let action = "write a dead letter";
+            let mut table = write.open_table(DEAD_LETTERS).map_err(origin.failed(action))?;
+            table.insert(letter.position, letter.to_bytes().as_slice()).map_err(origin.failed(action))?;
+            Ok(())
+        })
+    }
+
+    /// The same with something of the caller's besides.
+    pub(super) fn commit_with<'a>(
+        &self,
+        changes: impl IntoIterator<Item = Change<'a>>,
+        position: Position,
+        events: u64,
+        durability: Durability,
+        besides: impl FnOnce(&redb::WriteTransaction, &Origin) -> Result<(), StateError>,
+    ) -> Result<Checkpoint, StateError> {
         let inner = self.inner();
         let origin = &inner.origin;
         let mut pending = inner.committing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,11 +110,7 @@ impl PartitionState {
             let mut meta = write.open_table(META).map_err(origin.failed("write the checkpoint"))?;
             meta::write_checkpoint(&mut meta, &checkpoint, origin)?;
         }
-        if let Some(letter) = dead {
-            let action = "write a dead letter";
-            let mut table = write.open_table(DEAD_LETTERS).map_err(origin.failed(action))?;
-            table.insert(letter.position, letter.to_bytes().as_slice()).map_err(origin.failed(action))?;
-        }
+        besides(&write, origin)?;
         write.commit().map_err(origin.failed("commit"))?;
 
         inner.checkpoint.store(Arc::new(checkpoint));

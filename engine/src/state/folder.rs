@@ -45,6 +45,30 @@ impl StateFolder {
         VersionState::new((1..=partitions).map(open).collect::<Result<Vec<_>, _>>()?)
     }
 
+    /// Opens the state of a reaction, which one version hands on to the next:
+    /// `<folder>/<name>/reaction.redb`.
+    pub fn open_reaction(
+        &self,
+        name: &str,
+        tables: &[String],
+        cache_bytes: usize,
+    ) -> Result<VersionState, StateError> {
+        let path = self.of_name(name)?.join("reaction.redb");
+        let state = match PartitionState::open(&path, tables, cache_bytes) {
+            // The version that handed it on had others, or the next one has.
+            Err(StateError::OtherTables { stored, .. }) => {
+                PartitionState::open(&path, &stored, cache_bytes)?.with_tables(tables)?
+            }
+            state => state?,
+        };
+        VersionState::new([state])
+    }
+
+    /// Deletes the state of a reaction; see [`purge`](Self::purge).
+    pub fn purge_reaction(&self, name: &str) -> Result<(), StateError> {
+        self.purge(name, "reaction")
+    }
+
     /// Deletes the state of a version, if it is there. It should be closed:
     /// the disk space of an open file comes back only when it is.
     pub fn purge(&self, name: &str, digest: &str) -> Result<(), StateError> {

@@ -65,11 +65,21 @@ pub(crate) fn initialise(
     tables: &[String],
     origin: &Origin,
 ) -> Result<(), StateError> {
-    let names = serde_json::to_vec(tables).expect("a list of strings is always JSON");
     let action = "initialise the file";
     meta.insert("format", FORMAT.to_le_bytes().as_slice()).map_err(origin.failed(action))?;
-    meta.insert("tables", names.as_slice()).map_err(origin.failed(action))?;
+    write_tables(meta, tables, origin)?;
     write_checkpoint(meta, &Checkpoint::default(), origin)
+}
+
+/// Writes the names of the tables.
+pub(crate) fn write_tables(
+    meta: &mut MetaTable<'_>,
+    tables: &[String],
+    origin: &Origin,
+) -> Result<(), StateError> {
+    let names = serde_json::to_vec(tables).expect("a list of strings is always JSON");
+    meta.insert("tables", names.as_slice()).map_err(origin.failed("write the names of the tables"))?;
+    Ok(())
 }
 
 /// Refuses a file of another format or with other tables. `false`: the file is

@@ -13,6 +13,8 @@
 //!   [`Known`] (`known.rs`): which keys it can have.
 //! - [`Digest`] (`digest.rs`): a hash of all entries, kept up change by change.
 //! - [`DeadLetter`] (`dead_letter.rs`): an event that could not be folded.
+//! - [`Books`] (`books.rs`): what a reaction has handled above its checkpoint, what it
+//!   has still to append and to try again.
 //! - [`StateFolder`] (`folder.rs`): where their files lie.
 //! - [`catalog`]: which versions there are, which one is live, how it came to be.
 //! - [`key`]: keys, in FoundationDB's tuple encoding. [`value`]: values, in
@@ -23,6 +25,7 @@
 //! (`query`), and what plug-ins are: a table here is a name and a number.
 //! `redb` appears here and in `log`, nowhere else.
 
+mod books;
 pub mod catalog;
 mod commit;
 mod dead_letter;
@@ -44,6 +47,7 @@ pub mod value;
 mod version;
 mod view;
 
+pub use books::{BookEntry, Books, Waiting};
 pub use commit::{Change, Durability};
 pub use dead_letter::DeadLetter;
 pub use digest::Digest;

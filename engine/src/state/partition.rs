@@ -37,7 +37,7 @@ pub struct PartitionState {
 }
 
 pub(super) struct Inner {
-    pub(super) database: Database,
+    pub(super) database: Arc<Database>,
     pub(super) tables: Arc<[TableName]>,
     pub(super) origin: Origin,
     path: Option<PathBuf>,
@@ -89,14 +89,7 @@ impl PartitionState {
         origin: Origin,
         path: Option<PathBuf>,
     ) -> Result<Self, StateError> {
-        let mut seen = HashSet::new();
-        if let Some(name) = tables.iter().find(|name| !seen.insert(*name)) {
-            return Err(StateError::TableTwice { name: name.clone() });
-        }
-        let names: Arc<[TableName]> = tables
-            .iter()
-            .map(|name| TableName { name: name.clone(), stored: format!("table/{name}") })
-            .collect();
+        let names = TableName::all(tables)?;
         let checkpoint = guarded(&origin, || {
             initialise(&database, &names, tables, &origin)?;
             let read = database.begin_read().map_err(origin.failed("begin to read"))?;
@@ -105,11 +98,39 @@ impl PartitionState {
         })?;
         Ok(Self {
             inner: Arc::new(Inner {
-                database,
+                database: Arc::new(database),
                 tables: names,
                 origin,
                 path,
                 checkpoint: ArcSwap::from_pointee(checkpoint),
+                committing: Mutex::new(false),
+            }),
+        })
+    }
+
+    /// The same file with other tables, for a version that goes on with the state of
+    /// another, which must commit no more. Tables that are not named any longer stay
+    /// in the file.
+    pub fn with_tables(&self, tables: &[String]) -> Result<Self, StateError> {
+        let Inner { database, origin, path, .. } = &*self.inner;
+        let names = TableName::all(tables)?;
+        let action = "change the tables";
+        let write = database.begin_write().map_err(origin.failed(action))?;
+        {
+            let mut meta = write.open_table(META).map_err(origin.failed(action))?;
+            meta::write_tables(&mut meta, tables, origin)?;
+            for table in names.iter() {
+                write.open_table(table.definition()).map_err(origin.failed(action))?;
+            }
+        }
+        write.commit().map_err(origin.failed(action))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                database: Arc::clone(database),
+                tables: names,
+                origin: origin.clone(),
+                path: path.clone(),
+                checkpoint: ArcSwap::from_pointee(self.checkpoint()),
                 committing: Mutex::new(false),
             }),
         })
@@ -256,6 +277,16 @@ fn initialise(
 }
 
 impl TableName {
+    /// Those of a plug-in's tables.
+    fn all(tables: &[String]) -> Result<Arc<[Self]>, StateError> {
+        let mut seen = HashSet::new();
+        if let Some(name) = tables.iter().find(|name| !seen.insert(*name)) {
+            return Err(StateError::TableTwice { name: name.clone() });
+        }
+        let table = |name: &String| Self { name: name.clone(), stored: format!("table/{name}") };
+        Ok(tables.iter().map(table).collect())
+    }
+
     pub(super) fn definition(&self) -> redb::TableDefinition<'_, &'static [u8], &'static [u8]> {
         redb::TableDefinition::new(&self.stored)
     }

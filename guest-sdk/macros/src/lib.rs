@@ -1,16 +1,22 @@
 //! The macros of `projectionist-sdk`, which documents and re-exports them.
 //!
-//! - `tables.rs`: `#[derive(Projection)]`, a struct of tables;
-//! - `handlers.rs`: `#[projection]`, an `impl` of handlers and queries;
-//! - `method.rs`: one method of such an `impl`.
+//! - `tables.rs`: `#[derive(Projection)]` and `#[derive(Reaction)]`, a struct of
+//!   tables;
+//! - `handlers.rs`: `#[projection]` and `#[reaction]`, an `impl` of handlers and
+//!   queries; `arguments.rs`: what stands in their parentheses;
+//! - `method.rs`: one method of such an `impl`;
+//! - `component.rs`: the exports, on wasm.
 //!
 //! They check the form of what the author wrote and say what to do about it;
 //! what they generate only calls `projectionist_sdk::__private`.
 
+mod arguments;
+mod component;
 mod handlers;
 mod method;
 mod tables;
 
+use handlers::Kind;
 use proc_macro::TokenStream;
 use proc_macro2::Span;
 use syn::{Attribute, Expr, ExprLit, Lit, Meta, parse_macro_input};
@@ -24,6 +30,13 @@ use syn::{Attribute, Expr, ExprLit, Lit, Meta, parse_macro_input};
 pub fn derive_projection(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as syn::DeriveInput);
     tables::expand(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a struct of tables a reaction's state, which may have none; see
+/// `#[derive(Projection)]`.
+#[proc_macro_derive(Reaction, attributes(index))]
+pub fn derive_reaction(input: TokenStream) -> TokenStream {
+    derive_projection(input)
 }
 
 /// Makes the methods of an `impl` handlers and queries of a projection.
@@ -51,10 +64,30 @@ pub fn derive_projection(input: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn projection(arguments: TokenStream, input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as syn::ItemImpl);
-    handlers::expand(arguments.into(), input).unwrap_or_else(syn::Error::into_compile_error).into()
+    handlers::expand(Kind::Projection, arguments.into(), input)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }
 
-/// Handles events of the named types; see `#[projection]`.
+/// Makes the methods of an `impl` handlers and queries of a reaction: as under
+/// `#[projection]`, but a handler answers what the event leads to: nothing, a
+/// `NewEvent` or several, `Effects`, or `Result<…, Failure>` with one of these.
+///
+/// `new_version = "continue"` says what a new version of the reaction does, and has
+/// to be said: it goes on from where the old version stood, with the state that it
+/// left.
+///
+/// `lane = "subject"`, the default, handles events of one subject in their order,
+/// and others beside them; `lane = "one"` handles all events one after the other.
+#[proc_macro_attribute]
+pub fn reaction(arguments: TokenStream, input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as syn::ItemImpl);
+    handlers::expand(Kind::Reaction, arguments.into(), input)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Handles events of the named types; see `#[projection]` and `#[reaction]`.
 #[proc_macro_attribute]
 pub fn on(_: TokenStream, _: TokenStream) -> TokenStream {
     misplaced("on")
@@ -74,7 +107,8 @@ pub fn query(_: TokenStream, _: TokenStream) -> TokenStream {
 }
 
 fn misplaced(attribute: &str) -> TokenStream {
-    let message = format!("`#[{attribute}]` belongs on a method in an `impl` under `#[projection]`");
+    let message =
+        format!("`#[{attribute}]` belongs on a method in an `impl` under `#[projection]` or `#[reaction]`");
     syn::Error::new(Span::call_site(), message).into_compile_error().into()
 }
 

@@ -1,4 +1,4 @@
-//! One method of a projection's `impl`: a handler, a query or neither.
+//! One method of a plug-in's `impl`: a handler, a query or neither.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -7,7 +7,7 @@ use syn::{
     Token, Type, punctuated::Punctuated, spanned::Spanned,
 };
 
-use crate::{name_of, summary};
+use crate::{handlers::Kind, name_of, summary};
 
 pub(crate) enum Method {
     Handler(Handler),
@@ -57,7 +57,7 @@ impl Method {
         if let Some(asyncness) = method.sig.asyncness {
             return Err(Error::new(
                 asyncness.span(),
-                "a projection does nothing that it could wait for: remove `async`",
+                "a plug-in does nothing that it could wait for: remove `async`",
             ));
         }
         if !method.sig.generics.params.is_empty() {
@@ -107,8 +107,9 @@ impl Handler {
         Ok(Self { name, events: events_of(attribute)?, span: attribute.span(), data, output })
     }
 
-    /// Calls it; an expression of type `Result<(), String>`.
-    pub(crate) fn call(&self) -> TokenStream {
+    /// Calls it; an expression of type `Result<(), String>`, or for a reaction
+    /// `Result<Effects, Failure>`.
+    pub(crate) fn call(&self, kind: Kind) -> TokenStream {
         let name = &self.name;
         // At the author's place, so that errors point there; with this macro's
         // hygiene, so that `self` is the one of the generated method.
@@ -117,14 +118,20 @@ impl Handler {
         let call = match &self.data {
             None => quote_spanned!(output=> self.#name(event)),
             Some(data) => {
-                let decode = quote_spanned!(at(data.span())=> data(event)?);
+                let decode = match kind {
+                    Kind::Projection => quote_spanned!(at(data.span())=> data(event)?),
+                    Kind::Reaction => quote_spanned!(at(data.span())=> data_or_reject(event)?),
+                };
                 quote_spanned! {output=> {
                     let data: #data = #decode;
                     self.#name(event, data)
                 }}
             }
         };
-        quote_spanned!(output=> Outcome::into_result(#call))
+        match kind {
+            Kind::Projection => quote_spanned!(output=> Outcome::into_result(#call)),
+            Kind::Reaction => quote_spanned!(output=> Answer::into_effects(#call)),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
-//! Native tests: a projection, the events it is given, and what comes of them.
+//! Native tests: a projection or a reaction, the events it is given, and what
+//! comes of them.
 //!
-//! - here: [`Harness`];
+//! - here: [`Harness`], for projections;
+//! - `reacting.rs`: [`ReactionHarness`];
 //! - `given.rs`: [`event`], an event with all that it can have;
 //! - `stored.rs`: committed state, in memory.
 //!
@@ -29,6 +31,7 @@
 //! ```
 
 mod given;
+mod reacting;
 pub(crate) mod stored;
 
 use std::{
@@ -38,15 +41,15 @@ use std::{
 
 use given::Pending;
 pub use given::{GivenEvent, event};
+pub use reacting::ReactionHarness;
 use serde_json::Value;
 use stored::Stored;
 
 use crate::{
     Event,
     context::CACHE_BYTES,
-    key,
     query::QueryError,
-    runner::{Handlers, Part, Runner},
+    runner::{Part, Projection, Runner},
     setting,
 };
 
@@ -61,13 +64,13 @@ pub struct Harness<P> {
     given: Vec<GivenEvent>,
 }
 
-impl<P: Handlers> Default for Harness<P> {
+impl<P: Projection> Default for Harness<P> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<P: Handlers> Harness<P> {
+impl<P: Projection> Harness<P> {
     /// With nothing folded yet.
     pub fn new() -> Self {
         Self::with_cache_bytes(CACHE_BYTES)
@@ -217,13 +220,7 @@ impl<P: Handlers> Harness<P> {
     #[track_caller]
     pub fn rows(&mut self, table: &str) -> Vec<(Value, Value)> {
         self.flush();
-        let tables = P::tables();
-        let Some(number) = tables.iter().position(|description| description.name == table) else {
-            let names: Vec<_> = tables.iter().map(|description| description.name.as_str()).collect();
-            panic!("there is no table `{table}`; there are `{}`", names.join("`, `"));
-        };
-        let kinds = &tables[number].key;
-        self.stored.rows(number, |key| key::to_json(key, kinds))
+        self.stored.rows_of(&P::tables(), table)
     }
 
     /// What `describe` answers.

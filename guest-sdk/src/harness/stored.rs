@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::{
     context::{Committed, Entries},
+    describe::TableDescription,
     event::Span,
+    key,
     table::Changes,
 };
 
@@ -32,12 +34,19 @@ impl Stored {
         }
     }
 
-    pub(super) fn rows(&self, table: usize, key_to_json: impl Fn(&[u8]) -> Value) -> Vec<(Value, Value)> {
+    /// The rows of a table by its name, as the host would show them.
+    #[track_caller]
+    pub(super) fn rows_of(&self, tables: &[TableDescription], table: &str) -> Vec<(Value, Value)> {
+        let Some(number) = tables.iter().position(|description| description.name == table) else {
+            let names: Vec<_> = tables.iter().map(|description| description.name.as_str()).collect();
+            panic!("there is no table `{table}`; there are `{}`", names.join("`, `"));
+        };
+        let key_to_json = |key: &[u8]| key::to_json(key, &tables[number].key);
         let value_to_json = |bytes: &[u8]| match bytes {
             [] => Value::Null,
             _ => rmp_serde::from_slice(bytes).expect("a value is MessagePack"),
         };
-        self.0.borrow()[table].iter().map(|(key, value)| (key_to_json(key), value_to_json(value))).collect()
+        self.0.borrow()[number].iter().map(|(key, value)| (key_to_json(key), value_to_json(value))).collect()
     }
 }
 

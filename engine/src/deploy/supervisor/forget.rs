@@ -41,6 +41,7 @@ impl Supervisor {
         for version in self.context.catalog.versions(&self.name)? {
             self.forget(&version)?;
         }
+        self.context.store.drop_reaction(&self.name);
         self.view.update(|view| *view = ViewState::unknown());
         Ok(())
     }

@@ -55,7 +55,7 @@ impl Supervisor {
     }
 
     pub(super) fn serve(&mut self, version: Arc<Version>) {
-        self.live = Some(self.start(Arc::clone(&version), true));
+        self.live = Some(self.work(Arc::clone(&version)));
         self.view.update(|view| view.live = Some(version));
     }
 

@@ -1,8 +1,9 @@
-//! What a guest finds of WASI: nothing that differs from run to run.
+//! What a guest finds of WASI: a projection nothing that differs from run to run;
+//! a reaction, which is not replayed, also the time and random numbers.
 //!
-//! - `clocks.rs`: clocks that stand still; timers stop the plug-in.
+//! - `clocks.rs`: clocks that stand still; timers stop a projection.
 //! - `files.rs`: no directories, so nothing can be opened.
-//! - `random.rs`: constant seeds; random bytes while folding stop the plug-in.
+//! - `random.rs`: constant seeds; random bytes while folding stop a projection.
 //! - `refused.rs`: sockets and HTTP, which link but stop the plug-in when called.
 //!
 //! Streams, environment, exit and what can be done with open files come from

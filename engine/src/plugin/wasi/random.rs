@@ -1,4 +1,5 @@
-//! `wasi:random`: the same numbers in every run.
+//! `wasi:random`: for projections the same numbers in every run, for reactions
+//! random ones.
 //!
 //! Seeds, and what asks for insecure numbers, always get the same: it must not
 //! depend on how often a guest has asked before, because that depends on where
@@ -7,7 +8,7 @@
 
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
 
-use crate::plugin::{guest::Guest, stop::Stop};
+use crate::plugin::{description::Kind, guest::Guest, stop::Stop};
 
 const SEED: u64 = 0x70726f_6a656374;
 const MOST_BYTES: u64 = 64 << 10;
@@ -39,13 +40,29 @@ impl Guest {
     }
 }
 
+/// As many as are asked for, from the system.
+fn truly_random(length: u64) -> Result<Vec<u8>, Stop> {
+    if length > MOST_BYTES {
+        return Err(Stop::ManyRandom { asked: length, most: MOST_BYTES });
+    }
+    let mut bytes = vec![0; length as usize];
+    getrandom::fill(&mut bytes).map_err(|error| Stop::NoRandom { reason: error.to_string() })?;
+    Ok(bytes)
+}
+
 impl random::Host for Guest {
     fn get_random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
+        if self.kind == Kind::Reaction {
+            return Ok(truly_random(length)?);
+        }
         let first = self.draw(length.div_ceil(8))?;
         Ok(bytes(first, length)?)
     }
 
     fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        if self.kind == Kind::Reaction {
+            return Ok(getrandom::u64().map_err(|error| Stop::NoRandom { reason: error.to_string() })?);
+        }
         Ok(number(self.draw(1)?))
     }
 }

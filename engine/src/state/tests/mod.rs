@@ -1,6 +1,7 @@
-//! What `VersionState` and `PartitionState` promise. `crash.rs` tries to break it by crashes,
+//! What `VersionState` and `PartitionState` promise. `books.rs`: the books of reactions. `crash.rs` tries to break it by crashes,
 //! `files.rs` by files that are not what they should be.
 
+mod books;
 mod crash;
 mod files;
 

@@ -4,7 +4,7 @@ use super::{Cache, Known, Presence, Row, cost};
 use crate::event::Span;
 
 #[cfg(target_family = "wasm")]
-pub(crate) use crate::component::bindings::exports::projectionist::plugin::plugin::Change;
+pub(crate) use crate::component::bindings::plugin::exports::projectionist::plugin::plugin::Change;
 
 /// The same record as in `wit/`, for native builds.
 #[cfg(not(target_family = "wasm"))]

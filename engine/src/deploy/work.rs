@@ -1,0 +1,41 @@
+//! A version at work, whichever kind it is of.
+
+use std::sync::Arc;
+
+use crate::{
+    log::EventLog,
+    plugin::description::Kind,
+    projection::{self, Scheduler, Version},
+    reaction,
+};
+
+/// A version at work.
+pub(super) enum Work {
+    Projection(projection::Run),
+    Reaction(reaction::Run),
+}
+
+impl Work {
+    /// Starts a version that serves.
+    pub(super) fn start(scheduler: &Scheduler, version: Arc<Version>, log: Arc<dyn EventLog>) -> Self {
+        match version.plugin().kind() {
+            Kind::Projection => Self::Projection(projection::start(scheduler, version, log, true)),
+            Kind::Reaction => Self::Reaction(reaction::start(scheduler, version, log)),
+        }
+    }
+
+    pub(super) fn version(&self) -> &Arc<Version> {
+        match self {
+            Self::Projection(run) => run.version(),
+            Self::Reaction(run) => run.version(),
+        }
+    }
+
+    /// Ends it; what it has done is durable.
+    pub(super) async fn stop(self) {
+        match self {
+            Self::Projection(run) => run.stop().await,
+            Self::Reaction(run) => run.stop().await,
+        }
+    }
+}

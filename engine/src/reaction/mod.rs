@@ -1,0 +1,33 @@
+//! Reactions: events answered with effects.
+//!
+//! - [`Run`] (`run.rs`): a reaction at work, started and stopped.
+//! - `runner.rs`: the loop that gives events to instances, commits what comes of
+//!   them, and appends what they lead to.
+//! - `lanes.rs`: which event is next: one after the other within a lane, lanes side
+//!   by side.
+//! - `handling.rs`: one event, answered by an instance.
+//! - `reads.rs`: what an instance reads meanwhile, so that two that run at the same
+//!   time do not overwrite each other's changes.
+//! - `backlog.rs`: the events that are known and not handled, and so how far all
+//!   are.
+//! - `retry.rs`: when a failed event is tried again, and when it is given up.
+//! - `outbox.rs`: the events that others lead to: their ids, and how they get into
+//!   the log.
+//!
+//! What an event leads to is committed, with the changes of tables, before it is
+//! appended; its id says what it answers. So after a crash at any moment it is
+//! appended again, and the log knows it or takes it: it is there once.
+//!
+//! Not here: which version of a reaction runs (`deploy`), and how instances are
+//! kept in their sandbox (`plugin`).
+
+mod backlog;
+mod handling;
+mod lanes;
+mod outbox;
+mod reads;
+mod retry;
+mod run;
+mod runner;
+
+pub use run::{Run, start};

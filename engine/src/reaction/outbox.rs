@@ -1,0 +1,65 @@
+//! The events that others lead to: their ids, and how they get into the log.
+
+use crate::{
+    event::{Attribute, Block, CAUSATION, CORRELATION, Envelope, Head, Position},
+    log::{Append, AppendError, EventLog, LogError},
+    plugin::NewEvent,
+};
+
+/// What a reaction's answer to an event becomes in the log. The id derives from the
+/// event's position and the place in the answer, so that it is the same whenever
+/// the event is answered.
+pub(super) fn envelopes(
+    reaction: &str,
+    (block, head): (&Block, &Head),
+    answer: Vec<NewEvent>,
+) -> Vec<Envelope> {
+    let cause = String::from_utf8_lossy(block.slice(head.id)).into_owned();
+    let correlation = block.correlation(head).unwrap_or(&cause).to_owned();
+    let text = |name: &str, value: &str| (name.to_owned(), Attribute::String(value.to_owned()));
+    let envelope = |(index, event): (usize, NewEvent)| Envelope {
+        id: format!("{}-{index}", head.position),
+        source: format!("/reactions/{reaction}"),
+        event_type: event.event_type,
+        subject: event.subject,
+        // When it is recorded: whenever it is appended again, it is the same event.
+        time: None,
+        content_type: event.content_type,
+        data: event.data.into(),
+        tags: event.tags,
+        extensions: [text(CORRELATION, &correlation), text(CAUSATION, &cause)].into(),
+    };
+    answer.into_iter().enumerate().map(envelope).collect()
+}
+
+/// What becomes of an answer in the log.
+pub(super) enum Sent {
+    Appended,
+    /// The log does not take it, and never will; why.
+    Refused(String),
+}
+
+/// Appends answers, in their order; one that the log refuses keeps none of the
+/// others back. What is there already, from before a crash, is not appended again.
+pub(super) async fn append(
+    log: &dyn EventLog,
+    answers: &[(Position, Vec<Envelope>)],
+) -> Result<Vec<Sent>, LogError> {
+    let events = answers.iter().flat_map(|(_, events)| events.iter().cloned()).collect();
+    match log.append(Append { events, ..Append::default() }).await {
+        Ok(_) => return Ok(answers.iter().map(|_| Sent::Appended).collect()),
+        Err(AppendError::Log(error)) => return Err(error),
+        // One of them is at fault, or they are too many at once.
+        Err(_) => {}
+    }
+    let mut sent = Vec::with_capacity(answers.len());
+    for (_, events) in answers {
+        let batch = Append { events: events.clone(), ..Append::default() };
+        sent.push(match log.append(batch).await {
+            Ok(_) => Sent::Appended,
+            Err(AppendError::Log(error)) => return Err(error),
+            Err(refusal) => Sent::Refused(refusal.to_string()),
+        });
+    }
+    Ok(sent)
+}

@@ -1,0 +1,116 @@
+//! A reaction's books say what was written into them, also after opening anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    event::{Attribute, Envelope, Position, Timestamp},
+    state::{BookEntry, Books, Waiting},
+};
+
+fn envelope(position: Position, index: usize) -> Envelope {
+    Envelope {
+        id: format!("{position}-{index}"),
+        source: "/reactions/test".into(),
+        event_type: "answered".into(),
+        subject: index.is_multiple_of(2).then(|| "subject".into()),
+        time: Some(Timestamp::from_micros(position as i64)),
+        content_type: "application/octet-stream".into(),
+        data: vec![0, 255, index as u8].into(),
+        tags: vec!["tag".into(); index],
+        extensions: [("correlationid".to_owned(), Attribute::String("a".into()))].into(),
+    }
+}
+
+fn waiting(position: Position, attempts: u32) -> Waiting {
+    let at = Timestamp::from_micros;
+    Waiting { position, attempts, since: at(1), next: at(i64::from(attempts)), reason: "down".into() }
+}
+
+proptest! {
+    // Each commits durably many times.
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn books_are_kept(steps in prop::collection::vec((1_u64..30, 0_u8..5, 0_usize..3), 0..60), reopen in 1_usize..9) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reaction.redb");
+        let tables = tables(&["one"]);
+        let mut state = PartitionState::open(&path, &tables, 1 << 20).unwrap();
+        let mut handled: BTreeSet<Position> = BTreeSet::new();
+        let mut outbox: BTreeMap<Position, Vec<Envelope>> = BTreeMap::new();
+        let mut waits: BTreeMap<Position, Waiting> = BTreeMap::new();
+        let mut letters: BTreeSet<Position> = BTreeSet::new();
+        for (number, (position, what, count)) in steps.into_iter().enumerate() {
+            let entry = match what {
+                0 | 1 => {
+                    let append: Vec<Envelope> = (0..count).map(|index| envelope(position, index)).collect();
+                    handled.insert(position);
+                    waits.remove(&position);
+                    if count > 0 {
+                        outbox.insert(position, append.clone());
+                    }
+                    BookEntry::Handled { position, append }
+                }
+                2 => {
+                    outbox.remove(&position);
+                    BookEntry::Appended(position)
+                }
+                3 => {
+                    let again = waiting(position, count as u32);
+                    waits.insert(position, again.clone());
+                    BookEntry::Waits(again)
+                }
+                _ => {
+                    handled.insert(position);
+                    waits.remove(&position);
+                    letters.insert(position);
+                    BookEntry::Dead(letter(position))
+                }
+            };
+            let low = (1..).take_while(|position| handled.contains(position)).last().unwrap_or(0);
+            let key = position.to_be_bytes();
+            let change = Change { table: 0, key: &key, value: Some(b"x") };
+            state.commit_books([change], &[entry], low, 1, Durability::Durable).unwrap();
+            if (number + 1).is_multiple_of(reopen) {
+                drop(state);
+                state = PartitionState::open(&path, &tables, 1 << 20).unwrap();
+            }
+            let expected = Books {
+                handled: handled.range(low + 1..).copied().collect(),
+                outbox: outbox.clone().into_iter().collect(),
+                waiting: waits.values().cloned().collect(),
+            };
+            prop_assert_eq!(state.books().unwrap(), expected);
+            prop_assert_eq!(state.checkpoint().position, low);
+            let found: BTreeSet<Position> =
+                state.dead_letters().unwrap().iter().map(|letter| letter.position).collect();
+            prop_assert_eq!(&found, &letters);
+        }
+    }
+}
+
+#[test]
+fn the_next_version_may_have_other_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = StateFolder::new(folder.path());
+    let put = |state: &PartitionState, table, value: &[u8]| {
+        let change = Change { table, key: b"key", value: Some(value) };
+        state.commit_books([change], &[], 1, 0, Durability::Durable).unwrap();
+    };
+    let get = |state: &PartitionState, table| state.view().unwrap().get(table, b"key").unwrap();
+
+    let first = folder.open_reaction("mail", &tables(&["kept", "dropped"]), 1 << 20).unwrap();
+    put(&first.partitions()[0], 0, b"kept");
+    let second = first.partitions()[0].with_tables(&tables(&["new", "kept"])).unwrap();
+    drop(first);
+    assert_eq!((get(&second, 0), get(&second, 1)), (None, Some(b"kept".to_vec())));
+    put(&second, 0, b"new");
+    drop(second);
+    // As after a crash before the catalog knew the second version.
+    let again = folder.open_reaction("mail", &tables(&["kept"]), 1 << 20).unwrap();
+    assert_eq!(get(&again.partitions()[0], 0), Some(b"kept".to_vec()));
+    assert_eq!(again.checkpoint().position, 1);
+}

@@ -1,0 +1,56 @@
+//! A reaction behind the interface in `wit/`.
+
+use std::{cell::RefCell, rc::Rc, thread::LocalKey};
+
+use super::{
+    Host,
+    bindings::{
+        plugin::exports::projectionist::plugin::plugin::{Changes, QueryFailure},
+        reaction::exports::projectionist::plugin::reaction::{Block, Failure, NewEvent, Outcome},
+    },
+    cache_bytes, failed, flushed,
+};
+use crate::{
+    event,
+    reaction::{self, Reaction, Reactor},
+};
+
+/// Where a component keeps its reaction.
+pub type Cell<R> = RefCell<Option<Reactor<R>>>;
+
+fn with<R: Reaction, T>(cell: &'static LocalKey<Cell<R>>, run: impl FnOnce(&mut Reactor<R>) -> T) -> T {
+    let start = || Reactor::new(Rc::new(Host), cache_bytes());
+    cell.with_borrow_mut(|reactor| run(reactor.get_or_insert_with(start)))
+}
+
+pub fn describe<R: Reaction>() -> String {
+    Reactor::<R>::describe()
+}
+
+pub fn react<R: Reaction>(cell: &'static LocalKey<Cell<R>>, block: Block) -> Result<Outcome, Failure> {
+    let block = event::Block { names: &block.names, heads: &block.heads, bytes: &block.bytes };
+    let effects = with(cell, |reactor| reactor.react(block)).map_err(|failure| match failure {
+        reaction::Failure::Retry(reason) => Failure::Retry(reason),
+        reaction::Failure::Reject(reason) => Failure::Reject(reason),
+    })?;
+    let event = |event: reaction::NewEvent| NewEvent {
+        type_: event.event_type,
+        subject: event.subject,
+        content_type: event.content_type,
+        data: event.data,
+        tags: event.tags,
+    };
+    Ok(Outcome { append: effects.append.into_iter().map(event).collect() })
+}
+
+pub fn flush<R: Reaction>(cell: &'static LocalKey<Cell<R>>) -> Changes {
+    flushed(with(cell, Reactor::flush))
+}
+
+pub fn query<R: Reaction>(
+    cell: &'static LocalKey<Cell<R>>,
+    name: &str,
+    arguments: &[u8],
+) -> Result<Vec<u8>, QueryFailure> {
+    with(cell, |reactor| reactor.query(name, arguments)).map_err(failed)
+}

@@ -1,0 +1,94 @@
+//! A reaction that answers each event once, and fails as its event says.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use projectionist_sdk::prelude::*;
+
+/// What an event asks for.
+#[derive(Deserialize)]
+struct Asked {
+    /// How many times to fail before answering.
+    #[serde(default)]
+    failures: u32,
+    /// Never to be answered: `reject` or `panic`.
+    #[serde(default)]
+    never: Option<String>,
+}
+
+/// Answers `asked` with `answered`.
+#[derive(Reaction)]
+pub struct Echo {
+    /// How many events of each subject were answered.
+    answered: Table<String, u64>,
+    /// Changed at every event, whichever its lane.
+    total: Table<String, u64>,
+}
+
+#[reaction(new_version = "continue")]
+impl Echo {
+    #[on("asked")]
+    fn asked(&mut self, event: &Event, asked: Asked) -> Result<NewEvent, Failure> {
+        let answered = self.answered.entry(event.subject());
+        *answered += 1;
+        let number = *answered;
+        *self.total.entry("all") += 1;
+        match asked.never.as_deref() {
+            Some("panic") => panic!("as asked for"),
+            Some(reason) => return Err(Failure::reject(reason)),
+            None => {}
+        }
+        if failed_before(event.position()) < asked.failures {
+            return Err(Failure::retry("not yet"));
+        }
+        Ok(NewEvent::new("answered")
+            .subject(event.subject())
+            .data(&json!({ "to": event.id(), "number": number })))
+    }
+
+    /// How many events of a subject were answered.
+    #[query]
+    fn answers(&self, subject: &str) -> u64 {
+        self.answered.get(subject).map_or(0, |number| *number)
+    }
+}
+
+/// How many times this instance has failed at an event: what it remembers outside of
+/// its tables outlives a failure.
+fn failed_before(position: u64) -> u32 {
+    thread_local! {
+        static FAILURES: RefCell<HashMap<u64, u32>> = RefCell::default();
+    }
+    FAILURES.with_borrow_mut(|failures| {
+        let failures = failures.entry(position).or_default();
+        *failures += 1;
+        *failures - 1
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use projectionist_sdk::harness::{ReactionHarness, event};
+
+    use super::*;
+
+    #[test]
+    fn what_fails_leaves_nothing_behind() {
+        let mut harness = ReactionHarness::<Echo>::new();
+        let asked = |data| event("asked").subject("a").data(data);
+        harness.handle(asked(json!({})));
+        let rejected = harness.try_handle(asked(json!({ "never": "reject" })));
+        assert_eq!(rejected, Err(Failure::reject("reject")));
+        let malformed = harness.try_handle(asked(json!("no object")));
+        assert!(matches!(malformed, Err(Failure::Reject(_))), "{malformed:?}");
+        harness.handle(asked(json!({})));
+        let numbers: Vec<Value> = harness
+            .appended()
+            .iter()
+            .map(|event| event.json::<Value>().expect("JSON")["number"].clone())
+            .collect();
+        assert_eq!(numbers, [1, 2]);
+        assert_eq!(harness.rows("answered"), [(json!("a"), json!(2))]);
+        assert_eq!(harness.try_query("answers", json!({ "subject": "a" })), Ok(json!(2)));
+        assert_eq!(harness.describe()["new-version"], "continue");
+    }
+}
