@@ -58,6 +58,10 @@ impl EventLog for Beginning {
         Box::pin(async { Err(LogError::Closed.into()) })
     }
 
+    fn check(&self, batch: &Append) -> Result<(), AppendError> {
+        self.log.check(batch)
+    }
+
     fn follow(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
     }

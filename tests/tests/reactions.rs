@@ -1,9 +1,13 @@
 //! Reactions: each event is answered once, in the order of its lane, whatever fails.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use projectionist_tests::{Random, Server, components};
+use projectionist_tests::{Random, Server, components, wait};
 use serde_json::{Value, json};
 
 /// Failures are soon over.
@@ -110,16 +114,92 @@ fn what_can_never_be_handled_becomes_a_dead_letter_and_its_neighbours_pass() {
     let mut passed = answered(&server);
     passed.sort();
     assert_eq!(passed, ["asked-2", "asked-4", "asked-6"]);
-    let letters = server.get("/projections/echo/dead-letters").ok();
-    let letters = letters["dead-letters"].as_array().unwrap().clone();
-    let of =
-        |index: usize| (letters[index]["id"].as_str().unwrap(), letters[index]["reason"].as_str().unwrap());
+    let letters = dead_letters(&server);
+    let of = |index: usize| {
+        let letter = &letters[index];
+        (letter["id"].as_str().unwrap(), &letter["attempts"], letter["reason"].as_str().unwrap())
+    };
     assert_eq!(letters.len(), 3, "{letters:?}");
-    assert_eq!(of(0), ("asked-1", "the address is none"));
-    let (id, reason) = of(1);
-    assert!(id == "asked-3" && reason.contains("as asked for") && reason.contains("6 attempts"), "{reason}");
-    let (id, reason) = of(2);
-    assert!(id == "asked-5" && reason.contains("expected"), "{reason}");
+    assert_eq!(of(0), ("asked-1", &json!(1), "the address is none"));
+    let (id, attempts, reason) = of(1);
+    assert!(id == "asked-3" && attempts == 6 && reason.contains("as asked for"), "{letters:?}");
+    let (id, attempts, reason) = of(2);
+    assert!(id == "asked-5" && attempts == 1 && reason.contains("expected"), "{letters:?}");
+    let status = server.get("/reactions/echo").ok();
+    let counts = json!({ "handled": 3, "appended": 3, "failures": 9, "given-up": 3 });
+    assert_eq!(status["since-start"], counts, "{status}");
+    assert_eq!(
+        (&status["dead-letters"], &status["waiting"], &status["lag"]),
+        (&json!(3), &json!(0), &json!(0))
+    );
+}
+
+#[track_caller]
+fn dead_letters(server: &Server) -> Vec<Value> {
+    server.get("/reactions/echo/dead-letters").ok()["dead-letters"].as_array().unwrap().clone()
+}
+
+#[test]
+fn dead_letters_are_looked_at_tried_again_and_dropped() {
+    let mut server = Server::start();
+    server.configure("echo", "[retries]\nattempts = 1\n");
+    server.drop_in("echo");
+    let all: Vec<Value> =
+        (1..=6).map(|id| asked(id, &format!("subject-{}", id % 2), json!({ "failures": 1 }))).collect();
+    server.client().append(&all);
+    settle(&server, "echo");
+    assert_eq!(dead_letters(&server).len(), 6);
+    let letter = server.get("/reactions/echo/dead-letters/2").ok();
+    assert_eq!(
+        (&letter["event"]["id"], &letter["reason"]),
+        (&json!("asked-2"), &json!("not yet")),
+        "{letter}"
+    );
+
+    // The instance remembers that it has failed before, so now it answers.
+    let one = server.run(&["dead-letters", "echo", "2", "--retry", "--json"]).json();
+    assert_eq!(one, json!({ "count": 1 }));
+    let until = |server: &Server, count: usize| {
+        wait::until_true("so many are answered", || answered(server).len() == count);
+    };
+    until(&server, 1);
+    assert_eq!(answered(&server), ["asked-2"]);
+    server.run(&["dead-letters", "echo", "4", "--drop"]).ok();
+    server.run(&["dead-letters", "echo", "--retry", "--all"]).ok();
+    until(&server, 5);
+    wait::until_true("none is left", || dead_letters(&server).is_empty());
+    let mut ids = answered(&server);
+    ids.sort();
+    assert_eq!(ids, ["asked-1", "asked-2", "asked-3", "asked-5", "asked-6"]);
+    for (arguments, code) in [
+        (&["dead-letters", "echo", "4", "--retry"][..], 4),
+        (&["dead-letters", "echo", "--retry"], 2),
+        (&["dead-letters", "nobody"], 4),
+    ] {
+        let ended = server.run(arguments);
+        assert_eq!(ended.code, Some(code), "{ended:#?}");
+    }
+
+    // What is to be tried again is so over a restart.
+    server.client().append(&[asked(7, "subject-7", json!({ "failures": 1 }))]);
+    wait::until_true("it is given up", || dead_letters(&server).len() == 1);
+    server.kill();
+    server.configure("echo", "[policies]\nlanes = 7\n[retries]\nfirst = \"1h\"\nmost = \"1h\"\n");
+    server.restart();
+    wait::until_true("the settings are noticed", || {
+        let status = server.get("/reactions/echo");
+        status.status == 200 && status.ok()["lanes"] == 7
+    });
+    server.run(&["dead-letters", "echo", "--retry", "--all"]).ok();
+    wait::until_true("it waits", || server.get("/reactions/echo").ok()["waiting"] == 1);
+    server.kill();
+    server.restart();
+    let status = server.get("/reactions").ok()["reactions"][0].clone();
+    assert_eq!(
+        (&status["name"], &status["waiting"], &status["dead-letters"]),
+        (&json!("echo"), &json!(1), &json!(0))
+    );
+    assert_eq!(status["next"][0]["reason"], "not yet", "{status}");
 }
 
 #[test]
@@ -133,7 +213,7 @@ fn who_waits_to_be_tried_again_holds_up_its_own_lane_only() {
         asked(3, "b", json!({})),
     ]);
     let until_answered = |server: &Server, ids: &[&str]| {
-        projectionist_tests::wait::until_true("the others are answered", || answered(server) == ids);
+        wait::until_true("the others are answered", || answered(server) == ids);
     };
     until_answered(&server, &["asked-3"]);
     // It waits on over a restart.
@@ -144,6 +224,44 @@ fn who_waits_to_be_tried_again_holds_up_its_own_lane_only() {
     // Other settings are not another version; what is waited for stays as it was decided.
     let status = server.until_status("echo", "is at work", |status| status["health"] == "ok");
     assert_eq!(status["position"], 0, "the first event is not handled: {status}");
+}
+
+/// What waited and is overdue when the program starts again runs once, and those behind
+/// it after it, each once.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the reaction compares with the clock")]
+fn what_is_overdue_after_a_restart_is_handled_once() {
+    let mut server = Server::start();
+    server.configure("echo", "[retries]\nfirst = \"600ms\"\nmost = \"600ms\"\njitter = 0.0\n");
+    server.drop_in("echo");
+    server.client().append(&[asked(0, "a", json!({}))]);
+    settle(&server, "echo");
+    let told = |id: u64, data: Value| {
+        let mut event = asked(id, "b", data);
+        event["type"] = "told".into();
+        event
+    };
+    let due = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_millis(500);
+    server.client().append(&[
+        told(1, json!({ "not_before": due.as_millis() })),
+        told(2, json!({})),
+        told(3, json!({})),
+    ]);
+    wait::until_true("it waits", || server.get("/reactions/echo").ok()["waiting"] == 1);
+    server.kill();
+    // Longer than until it may be heard, and until it is to be tried again.
+    thread::sleep(Duration::from_millis(800));
+    server.restart();
+    let heard = || -> Vec<Value> {
+        let page = server.get("/events?type=heard").ok();
+        page["events"].as_array().unwrap().iter().map(|event| event["data"]["from"].clone()).collect()
+    };
+    wait::until_true("all are heard", || heard().len() == 3);
+    assert_eq!(heard(), ["asked-1", "asked-2", "asked-3"]);
+    settle(&server, "echo");
+    let status = server.get("/reactions/echo").ok();
+    assert_eq!((&status["backlog"], &status["lag"]), (&json!(0), &json!(0)), "{status}");
+    assert_eq!(status["since-start"]["handled"], 3, "{status}");
 }
 
 #[test]

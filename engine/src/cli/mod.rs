@@ -4,7 +4,7 @@
 //! `run`, what it does; who has read one has read all. Those that keep or
 //! change a data folder: [`serve`], [`import`], [`export`]. Those that ask a
 //! running server: [`events`], [`trace`], [`status`], [`get`], [`query`],
-//! [`purge`]. Those
+//! [`dead_letters`], [`purge`]. Those
 //! for authors of plug-ins, which need neither: [`new`], [`build`], [`run`].
 //!
 //! Beside them: [`settings`] (file, environment, flags), [`exit`] (exit codes
@@ -14,6 +14,7 @@
 //! Not here: anything that the library could not do without a command line.
 
 pub mod build;
+pub mod dead_letters;
 pub mod events;
 pub mod exit;
 pub mod export;
@@ -79,6 +80,8 @@ enum Command {
     Get(get::Args),
     /// Ask a plug-in one of its queries
     Query(query::Args),
+    /// Show the events that a reaction could not handle, try them again, or drop them
+    DeadLetters(dead_letters::Args),
     /// Delete the state of a plug-in whose file has been removed
     Purge(purge::Args),
     /// Create a plug-in crate, ready to build and test
@@ -145,6 +148,7 @@ impl Command {
             Self::Status(args) => status::run(args, context).await,
             Self::Get(args) => get::run(args, context).await,
             Self::Query(args) => query::run(args, context).await,
+            Self::DeadLetters(args) => dead_letters::run(args, context).await,
             Self::Purge(args) => purge::run(args, context).await,
             Self::New(args) => new::run(args, context).await,
             Self::Build(args) => build::run(args, context).await,

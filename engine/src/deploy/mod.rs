@@ -37,6 +37,7 @@ use crate::{
     log::EventLog,
     plugin::Host,
     projection::{Scheduler, Version},
+    reaction,
     state::{StateError, catalog::Catalog},
 };
 
@@ -144,6 +145,19 @@ impl Deployer {
             Some(view) => view.live(name, || self.registry.context().log.head()),
             None => Err(NotServed::Unknown { name: name.to_owned() }),
         }
+    }
+
+    /// The version of a reaction that is at work, and what can be asked of it; `None`
+    /// if the plug-in is a projection.
+    pub fn reaction(&self, name: &str) -> Result<Option<(Arc<Version>, reaction::Handle)>, NotServed> {
+        let version = self.live(name)?;
+        let handle = self.registry.view(name).and_then(|view| view.get().reaction);
+        Ok(handle.map(|handle| (version, handle)))
+    }
+
+    /// The log that all versions follow.
+    pub fn log(&self) -> &Arc<dyn EventLog> {
+        &self.registry.context().log
     }
 
     /// All plug-ins, by name.

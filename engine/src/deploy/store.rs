@@ -65,12 +65,9 @@ impl Store {
         self.state.open(plugin.name(), digest, plugin.tables(), partitions, self.state_cache_bytes)
     }
 
-    /// Deletes what a reaction has left, if the name is one. What cannot be deleted is
-    /// said, not fatal.
-    pub(super) fn drop_reaction(&self, name: &str) {
-        if let Err(error) = self.state.purge_reaction(name) {
-            tracing::warn!(plugin = name, %error, "state was not deleted");
-        }
+    /// Deletes what a reaction has left, if the name is one.
+    pub(super) fn purge_reaction(&self, name: &str) -> Result<(), StateError> {
+        self.state.purge_reaction(name)
     }
 
     /// Deletes a version's state. What cannot be deleted is said, not fatal.

@@ -9,7 +9,7 @@ mod forget;
 mod live;
 mod reaction;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,7 +27,7 @@ use crate::{
     plugin::{Host, Output, Plugin, PluginError, Settings, description::Kind, version_digest},
     projection::{self, Halt, Scheduler, Version},
     state::{
-        StateError,
+        StateError, VersionState,
         catalog::{Catalog, Replay, Station, VersionRecord},
     },
 };
@@ -63,6 +63,9 @@ pub(super) struct Supervisor {
     mailbox: mpsc::UnboundedReceiver<Message>,
     live: Option<Work>,
     candidate: Option<Candidate>,
+    /// The state of a reaction, as long as anybody holds it: its file is only opened
+    /// once.
+    left: Weak<VersionState>,
 }
 
 /// Why a decision could not be carried out.
@@ -86,7 +89,7 @@ impl Supervisor {
         view: Arc<View>,
         mailbox: mpsc::UnboundedReceiver<Message>,
     ) -> Self {
-        Self { name: name.to_owned(), context, view, mailbox, live: None, candidate: None }
+        Self { name: name.to_owned(), context, view, mailbox, live: None, candidate: None, left: Weak::new() }
     }
 
     pub(super) async fn run(mut self) {
@@ -132,8 +135,13 @@ impl Supervisor {
     }
 
     /// Starts a version that serves.
-    fn work(&self, version: Arc<Version>) -> Work {
-        Work::start(&self.context.scheduler, version, Arc::clone(&self.context.log))
+    fn work(&mut self, version: Arc<Version>) -> Work {
+        let work = Work::start(&self.context.scheduler, version, Arc::clone(&self.context.log));
+        self.view.update(|view| view.reaction = work.handle().cloned());
+        if work.handle().is_some() {
+            self.left = Arc::downgrade(work.version().state());
+        }
+        work
     }
 
     /// The files have changed, or are seen for the first time.
@@ -296,7 +304,8 @@ impl Supervisor {
         let promoted = self.context.catalog.promote(&self.name, version.digest(), clock::now(), Some(replay));
         if let Err(error) = promoted {
             candidate.run.stop().await;
-            self.live = self.view.get().live.map(|old| self.work(old));
+            let old = self.view.get().live;
+            self.live = old.map(|old| self.work(old));
             return Err(error);
         }
         tracing::info!(
@@ -388,6 +397,7 @@ impl Supervisor {
         }
         self.view.update(|view| {
             view.live = None;
+            view.reaction = None;
             view.candidate = None;
             view.unreadable = None;
             view.retired = true;

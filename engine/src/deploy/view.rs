@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::NotServed;
-use crate::{event::Position, plugin::Output, projection::Version, state::StateError};
+use crate::{event::Position, plugin::Output, projection::Version, reaction, state::StateError};
 
 /// The supervisor writes it, everybody else reads it.
 #[derive(Default)]
@@ -14,6 +14,8 @@ pub(super) struct View(RwLock<ViewState>);
 pub(super) struct ViewState {
     /// Answers for the name.
     pub(super) live: Option<Arc<Version>>,
+    /// What can be asked of it, if it is a reaction.
+    pub(super) reaction: Option<reaction::Handle>,
     /// On its way to take over.
     pub(super) candidate: Option<CandidateView>,
     /// The last one that failed, as long as nothing newer has come.

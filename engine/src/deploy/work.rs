@@ -31,6 +31,14 @@ impl Work {
         }
     }
 
+    /// What others hold of it, if it is a reaction.
+    pub(super) fn handle(&self) -> Option<&reaction::Handle> {
+        match self {
+            Self::Projection(_) => None,
+            Self::Reaction(run) => Some(run.handle()),
+        }
+    }
+
     /// Ends it; what it has done is durable.
     pub(super) async fn stop(self) {
         match self {

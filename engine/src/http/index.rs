@@ -24,6 +24,7 @@ use super::{
 /// The main addresses and what is there.
 const ADDRESSES: &[(&str, &str)] = &[
     ("/projections", "the projections and how they are"),
+    ("/reactions", "the reactions and what they are doing"),
     ("/events", "the log: read, follow, append"),
     ("/healthz", "whether the server works"),
     ("/readyz", "whether every projection answers"),
@@ -59,6 +60,7 @@ pub(crate) fn document() -> Document {
     document.tags = Some(vec![
         tag("events", "The log."),
         tag("projections", "Projections, their tables and queries."),
+        tag("reactions", "Reactions, and what they could not handle."),
         tag("server", "The server itself."),
     ]);
     document

@@ -4,6 +4,7 @@
 //! - `index.rs`: `/`, a page of the main addresses; `/openapi.json`; `/problems`.
 //! - `events/`: `/events`, the log.
 //! - `projections/`: `/projections`, their tables and queries.
+//! - `reactions/`: `/reactions`, what they are doing, their dead letters.
 //! - `health.rs`: `/healthz`, `/readyz`.
 //!
 //! Shared:
@@ -29,6 +30,7 @@ mod parameters;
 mod path;
 mod problem;
 mod projections;
+mod reactions;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -88,7 +90,8 @@ pub fn site(engine: Arc<Engine>, access: Access, closing: Closing) -> impl Site 
     let deployer = Arc::clone(&engine.deployer);
     let routes = over_log(Arc::clone(&engine.log), engine.max_batch_bytes, closing)
         .merge(health::ready_routes(Arc::clone(&deployer)))
-        .merge(projections::routes(Arc::clone(&deployer)));
+        .merge(projections::routes(Arc::clone(&deployer)))
+        .merge(reactions::routes(Arc::clone(&deployer)));
     finish(routes, access, Some(deployer))
 }
 

@@ -55,6 +55,8 @@ kinds! {
     NotFound "not-found" NOT_FOUND "There is nothing at this address.";
     NoSuchEvent "no-such-event" NOT_FOUND "The log has no event at this position.";
     NoSuchProjection "no-such-projection" NOT_FOUND "There is no projection of this name.";
+    NoSuchReaction "no-such-reaction" NOT_FOUND "There is no reaction of this name.";
+    NoSuchDeadLetter "no-such-dead-letter" NOT_FOUND "The event at this position is no dead letter.";
     NoSuchTable "no-such-table" NOT_FOUND "The projection has no table of this name.";
     NoSuchKey "no-such-key" NOT_FOUND "The table has no such key.";
     NoSuchQuery "no-such-query" NOT_FOUND "The projection answers no query of this name.";

@@ -103,7 +103,7 @@ async fn errors_are_problems_whoever_makes_them() {
     assert_eq!(problem["parameter"], "typ");
     assert_eq!(
         problem["known"],
-        json!(["from", "to", "type", "subject", "tag", "limit", "reverse", "follow"])
+        json!(["from", "to", "type", "subject", "tag", "correlation", "limit", "reverse", "follow"])
     );
 
     let undecodable = get(&router, "/events/%ff", &[]).await;

@@ -91,6 +91,10 @@ impl EventLog for MemoryLog {
         Box::pin(async move { self.append_now(batch) })
     }
 
+    fn check(&self, batch: &Append) -> Result<(), AppendError> {
+        self.settings.check(batch)
+    }
+
     fn head(&self) -> Position {
         *self.head.borrow()
     }

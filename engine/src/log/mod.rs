@@ -40,6 +40,9 @@ pub trait EventLog: Send + Sync + 'static {
     /// are durable and readable.
     fn append(&self, batch: Append) -> BoxFuture<'_, Result<Appended, AppendError>>;
 
+    /// Whether a batch could be appended as far as it alone decides.
+    fn check(&self, batch: &Append) -> Result<(), AppendError>;
+
     /// The position of the last event; 0 for an empty log.
     fn head(&self) -> Position {
         *self.follow().borrow()

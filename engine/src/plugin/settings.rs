@@ -54,6 +54,9 @@ pub struct Limits {
     /// Time that one call may compute; waiting for its turn does not count.
     #[serde(deserialize_with = "duration")]
     pub cpu: Duration,
+    /// Time that a reaction may take for one event, waiting included.
+    #[serde(deserialize_with = "duration")]
+    pub time: Duration,
     /// Bytes of keys and values in one flush.
     #[serde(deserialize_with = "size")]
     pub flush: u64,
@@ -72,6 +75,7 @@ impl Default for Limits {
         Self {
             memory: 512 << 20,
             cpu: Duration::from_secs(2),
+            time: Duration::from_secs(60),
             flush: 256 << 20,
             cache: None,
             table_elements: 100_000,
@@ -237,7 +241,7 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
-        let Limits { memory, cpu, flush, table_elements, instances, cache } = self.limits;
+        let Limits { memory, cpu, time, flush, table_elements, instances, cache } = self.limits;
         let size = |field, value: u64, least: u64, most: u64| match (least..=most).contains(&value) {
             true => Ok(()),
             false => Err(SettingsError::Range {
@@ -264,6 +268,13 @@ impl Settings {
                 field: "limits.cpu",
                 value: format!("{cpu:?}"),
                 range: "from 20ms to 1h".to_owned(),
+            });
+        }
+        if time < Duration::from_millis(100) || time > Duration::from_secs(24 * 3600) {
+            return Err(SettingsError::Range {
+                field: "limits.time",
+                value: format!("{time:?}"),
+                range: "from 100ms to 24h".to_owned(),
             });
         }
         count("policies.partitions", self.policies.partitions.unwrap_or(1), 1, 64)?;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     event::{Block, Partition, Position},
-    plugin::{Changes, Instance, NewEvent, NoState, PluginError, ReactError},
+    plugin::{Changes, Instance, NewEvent, NoState, PluginError, ReactError, format_duration},
     projection::Version,
     state::View,
 };
@@ -40,6 +40,15 @@ pub(super) struct Answer {
     pub(super) changes: Changes,
 }
 
+impl Answer {
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let appended = self.append.iter().map(|event| event.data.len() + 256).sum::<usize>();
+        let changed = self.changes.iter().map(|(_, key, value)| key.len() + value.map_or(0, <[u8]>::len));
+        appended + changed.sum::<usize>()
+    }
+}
+
 /// Why it leads to nothing.
 pub(super) enum Failed {
     /// It may succeed later.
@@ -53,24 +62,37 @@ pub(super) enum Failed {
 /// Answers an event, with an instance that has answered before or a new one.
 pub(super) async fn handle(version: Arc<Version>, instance: Option<Instance>, task: Task) -> Finished {
     let state = Arc::new(Tracked::new(Arc::clone(&task.view)));
-    let (mut instance, result) = match ready(&version, instance, &state).await {
-        Ok(mut instance) => {
-            let result = answer(&mut instance, &task.event).await;
-            (Some(instance), result)
-        }
-        Err(failed) => (None, Err((failed, false))),
-    };
-    let result = result.map_err(|(failed, usable)| {
-        if !usable {
-            instance = None;
-        }
-        failed
+    let limit = version.plugin().settings().limits.time;
+    let working = tokio::time::timeout(limit, work(&version, instance, &state, &task.event)).await;
+    let (mut instance, result) = working.unwrap_or_else(|_| {
+        let limit = format_duration(limit);
+        (None, Err(Failed::Retry(format!("it took more than {limit} for an event (limits.time)"))))
     });
+    let result = match state.failed() {
+        Some(reason) => Err(Failed::Host(reason.to_owned())),
+        None => result,
+    };
     if let Some(instance) = &mut instance {
         // What it has read is as old as its task.
         instance.set_state(Arc::new(NoState));
     }
     Finished { task, reads: state.take(), result, instance }
+}
+
+async fn work(
+    version: &Version,
+    instance: Option<Instance>,
+    state: &Arc<Tracked>,
+    event: &Block,
+) -> (Option<Instance>, Result<Answer, Failed>) {
+    let mut instance = match ready(version, instance, state).await {
+        Ok(instance) => instance,
+        Err(failed) => return (None, Err(failed)),
+    };
+    match answer(&mut instance, event).await {
+        Ok(answer) => (Some(instance), Ok(answer)),
+        Err((failed, usable)) => (usable.then_some(instance), Err(failed)),
+    }
 }
 
 async fn ready(

@@ -21,11 +21,26 @@ pub(super) struct Lanes {
     /// How many events may be handled side by side.
     most: usize,
     running: usize,
-    /// The events of each lane in their order; the first is the one that is running
-    /// or waits to be tried again, if any.
-    lanes: HashMap<LaneKey, VecDeque<Position>>,
+    lanes: HashMap<LaneKey, Lane>,
     /// Lanes whose first event can run, in the order in which they became so.
     ready: VecDeque<LaneKey>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    /// In their order.
+    events: VecDeque<Position>,
+    first: First,
+}
+
+/// How the first event of a lane is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum First {
+    Ready,
+    /// It runs, or has run and it is not known yet what follows.
+    Runs,
+    /// It has failed, and may not run yet.
+    Waits,
 }
 
 impl Lanes {
@@ -33,14 +48,18 @@ impl Lanes {
         Self { most: most.max(1), running: 0, lanes: HashMap::new(), ready: VecDeque::new() }
     }
 
-    /// An event is there. Those of a lane come by ascending position. `waits`: it
-    /// has failed before, and may not run until [`resume`](Self::resume).
+    /// An event is there. Those of a lane come in their order. `waits`: it has failed
+    /// before, and may not run until [`resume`](Self::resume).
     pub(super) fn admit(&mut self, key: LaneKey, position: Position, waits: bool) {
-        let lane = self.lanes.entry(key.clone()).or_default();
-        lane.push_back(position);
-        if lane.len() == 1 && !waits {
-            self.ready.push_back(key);
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.events.push_back(position);
+            return;
         }
+        let first = if waits { First::Waits } else { First::Ready };
+        if first == First::Ready {
+            self.ready.push_back(key.clone());
+        }
+        self.lanes.insert(key, Lane { events: [position].into(), first });
     }
 
     /// The next event to run, if there is room for one.
@@ -49,38 +68,54 @@ impl Lanes {
             return None;
         }
         let key = self.ready.pop_front()?;
-        let position = *self.lanes.get(&key)?.front()?;
+        let lane = self.lanes.get_mut(&key)?;
+        lane.first = First::Runs;
         self.running += 1;
-        Some((key, position))
+        Some((key, *lane.events.front()?))
     }
 
     /// An event that ran does no longer, so that one of another lane may. Its own lane
-    /// waits until it is known what follows.
+    /// stands until it is known what follows.
     pub(super) fn ended(&mut self) {
         self.running -= 1;
     }
 
-    /// The event that ran is handled. `next_waits`: whether the one behind it has
-    /// failed before, and may not run yet.
-    pub(super) fn finished(&mut self, key: &LaneKey, next_waits: impl Fn(Position) -> bool) {
+    /// The event that ran is handled. `waits`: whether the one behind it has failed
+    /// before, and may not run yet.
+    pub(super) fn finished(&mut self, key: &LaneKey, waits: impl Fn(Position) -> bool) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        lane.pop_front();
-        match lane.front() {
+        lane.events.pop_front();
+        match lane.events.front() {
             None => drop(self.lanes.remove(key)),
-            Some(next) if next_waits(*next) => {}
-            Some(_) => self.ready.push_back(key.clone()),
+            Some(next) if waits(*next) => lane.first = First::Waits,
+            Some(_) => {
+                lane.first = First::Ready;
+                self.ready.push_back(key.clone());
+            }
         }
     }
 
-    /// The event that ran has to run again, at once.
-    pub(super) fn again(&mut self, key: &LaneKey) {
-        self.ready.push_front(key.clone());
+    /// The event that ran has failed; its lane waits with it.
+    pub(super) fn failed(&mut self, key: &LaneKey) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.first = First::Waits;
+        }
     }
 
-    /// A lane's first event, which failed, may run. One that is not first yet will
-    /// run when its turn comes.
+    /// The event that ran has to run again, before all others.
+    pub(super) fn again(&mut self, key: &LaneKey) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.first = First::Ready;
+            self.ready.push_front(key.clone());
+        }
+    }
+
+    /// An event that waited may run, if it is the first of its lane; if not, it will
+    /// when its turn comes.
     pub(super) fn resume(&mut self, key: &LaneKey, position: Position) {
-        if self.lanes.get(key).and_then(VecDeque::front) == Some(&position) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if lane.first == First::Waits && lane.events.front() == Some(&position) {
+            lane.first = First::Ready;
             self.ready.push_back(key.clone());
         }
     }
@@ -102,54 +137,66 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Step {
-        Admit(u8),
+        Admit(u8, bool),
         Next,
         Finish(usize),
-        Delay(usize),
+        Fail(usize),
         Resume(usize),
         Again(usize),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
-            4 => (0_u8..4).prop_map(Step::Admit),
+            4 => (0_u8..4, any::<bool>()).prop_map(|(lane, waits)| Step::Admit(lane, waits)),
             4 => Just(Step::Next),
             3 => (0_usize..8).prop_map(Step::Finish),
-            1 => (0_usize..8).prop_map(Step::Delay),
-            2 => (0_usize..8).prop_map(Step::Resume),
+            1 => (0_usize..8).prop_map(Step::Fail),
+            3 => (0_usize..8).prop_map(Step::Resume),
             1 => (0_usize..8).prop_map(Step::Again),
         ];
         prop::collection::vec(step, 0..200)
     }
 
+    /// Events that wait, with their lanes. A lane is told once of each that it may run.
+    type Waiting = Vec<(LaneKey, Position)>;
+
+    fn waits(waiting: &Waiting) -> impl Fn(Position) -> bool {
+        |position| waiting.iter().any(|event| event.1 == position)
+    }
+
     proptest! {
         /// Whatever happens, a lane's events run in order and one at a time, at most so
-        /// many at once, and none is forgotten.
+        /// many at once, none that waits, and none is forgotten.
         #[test]
         fn lanes_keep_the_order_and_lose_nothing(steps in steps(), most in 1_usize..4) {
             let mut lanes = Lanes::new(most);
-            let (mut admitted, mut running, mut waiting) = (0, Vec::new(), Vec::<(LaneKey, Position)>::new());
+            let (mut admitted, mut running, mut waiting) = (0, Vec::new(), Waiting::new());
             let mut done: Vec<(LaneKey, Position)> = Vec::new();
             for step in steps {
                 match step {
-                    Step::Admit(lane) => {
+                    Step::Admit(lane, waits) => {
                         admitted += 1;
                         let key = match lane {
                             0 => LaneKey::Alone(admitted),
                             lane => LaneKey::Subject(lane.to_string()),
                         };
-                        lanes.admit(key, admitted, false);
+                        if waits {
+                            waiting.push((key.clone(), admitted));
+                        }
+                        lanes.admit(key, admitted, waits);
                     }
                     Step::Next => running.extend(lanes.next()),
                     Step::Finish(index) if !running.is_empty() => {
                         let (key, position) = running.remove(index % running.len());
                         lanes.ended();
-                        lanes.finished(&key, |_| false);
+                        lanes.finished(&key, waits(&waiting));
                         done.push((key, position));
                     }
-                    Step::Delay(index) if !running.is_empty() => {
+                    Step::Fail(index) if !running.is_empty() => {
+                        let failed = running.remove(index % running.len());
                         lanes.ended();
-                        waiting.push(running.remove(index % running.len()));
+                        lanes.failed(&failed.0);
+                        waiting.push(failed);
                     }
                     Step::Resume(index) if !waiting.is_empty() => {
                         let (key, position) = waiting.remove(index % waiting.len());
@@ -163,10 +210,11 @@ mod tests {
                 }
                 prop_assert_eq!(lanes.running(), running.len());
                 prop_assert!(running.len() <= most);
+                prop_assert!(running.iter().all(|event| !waiting.contains(event)), "what waits does not run");
                 let keys: std::collections::HashSet<_> = running.iter().map(|(key, _)| key).collect();
                 prop_assert_eq!(keys.len(), running.len(), "one at a time");
             }
-            for (key, position) in waiting {
+            for (key, position) in std::mem::take(&mut waiting) {
                 lanes.resume(&key, position);
             }
             loop {
@@ -187,6 +235,7 @@ mod tests {
             let all: BTreeSet<Position> = done.iter().map(|event| event.1).collect();
             prop_assert_eq!(all, (1..=admitted).collect());
             prop_assert_eq!(done.len() as u64, admitted);
+            prop_assert!(lanes.lanes.is_empty() && lanes.ready.is_empty());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Reactions: events answered with effects.
 //!
 //! - [`Run`] (`run.rs`): a reaction at work, started and stopped.
+//! - [`Handle`] (`handle.rs`): what others see of it and can ask it.
 //! - `runner.rs`: the loop that gives events to instances, commits what comes of
 //!   them, and appends what they lead to.
 //! - `lanes.rs`: which event is next: one after the other within a lane, lanes side
@@ -22,6 +23,7 @@
 //! kept in their sandbox (`plugin`).
 
 mod backlog;
+mod handle;
 mod handling;
 mod lanes;
 mod outbox;
@@ -30,4 +32,5 @@ mod retry;
 mod run;
 mod runner;
 
+pub use handle::{Activity, Handle, LetterError, Letters, What};
 pub use run::{Run, start};

@@ -5,7 +5,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use crate::{
@@ -20,6 +20,8 @@ type Place = (u32, Vec<u8>);
 pub(super) struct Tracked {
     view: Arc<View>,
     reads: Mutex<Vec<Read>>,
+    /// Why the state could not be read, if it could not.
+    failed: OnceLock<String>,
 }
 
 /// Something that was read.
@@ -53,7 +55,17 @@ impl Read {
 
 impl Tracked {
     pub(super) fn new(view: Arc<View>) -> Self {
-        Self { view, reads: Mutex::default() }
+        Self { view, reads: Mutex::default(), failed: OnceLock::new() }
+    }
+
+    /// Why the state could not be read, if it could not. That is nobody's fault but
+    /// the host's, whatever the guest made of it.
+    pub(super) fn failed(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
+    }
+
+    fn read<T>(&self, read: Result<T, String>) -> Result<T, String> {
+        read.inspect_err(|reason| drop(self.failed.set(reason.clone())))
     }
 
     /// What has been read.
@@ -69,7 +81,7 @@ impl Tracked {
 impl StateReader for Tracked {
     fn get(&self, table: u32, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
         self.note(Read::Key { table, key: key.to_vec() });
-        StateReader::get(&*self.view, table, key)
+        self.read(StateReader::get(&*self.view, table, key))
     }
 
     fn scan(
@@ -82,12 +94,12 @@ impl StateReader for Tracked {
     ) -> Result<Vec<Row>, String> {
         let owned = |bound: Option<&[u8]>| bound.map(<[u8]>::to_vec);
         self.note(Read::Range { table, start: owned(start), end: owned(end) });
-        StateReader::scan(&*self.view, table, start, end, reverse, limit)
+        self.read(StateReader::scan(&*self.view, table, start, end, reverse, limit))
     }
 
     fn is_empty(&self, table: u32) -> Result<bool, String> {
         self.note(Read::Range { table, start: None, end: None });
-        StateReader::is_empty(&*self.view, table)
+        self.read(StateReader::is_empty(&*self.view, table))
     }
 }
 

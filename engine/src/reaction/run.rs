@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_task::Task;
 use tokio::sync::watch;
 
-use super::runner::Runner;
+use super::{handle::Handle, runner::Runner};
 use crate::{
     log::EventLog,
     projection::{Class, Scheduler, Version},
@@ -15,6 +15,7 @@ use crate::{
 /// what has not been committed.
 pub struct Run {
     version: Arc<Version>,
+    handle: Handle,
     stop: watch::Sender<bool>,
     task: Task<()>,
 }
@@ -23,6 +24,11 @@ impl Run {
     /// What it runs.
     pub fn version(&self) -> &Arc<Version> {
         &self.version
+    }
+
+    /// What others hold of it.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// Commits durably what has been handled and ends. Events that are being handled
@@ -40,7 +46,8 @@ pub fn start(scheduler: &Scheduler, version: Arc<Version>, log: Arc<dyn EventLog
     let class = Arc::new(Class::default());
     // What it is behind, somebody waits for.
     class.set_live(true);
-    let runner = Runner::new(Arc::clone(&version), log, stop.subscribe());
+    let (handle, told) = Handle::new();
+    let runner = Runner::new(Arc::clone(&version), log, told, stop.subscribe());
     let task = scheduler.spawn(class, runner.follow());
-    Run { version, stop, task }
+    Run { version, handle, stop, task }
 }

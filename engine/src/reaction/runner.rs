@@ -3,6 +3,12 @@
 //!
 //! One task does it all: it polls the instances that are at work, so they share a
 //! thread and take turns; while one waits for something the others go on.
+//!
+//! - here: the loop; `runner/commit.rs`: what comes of events that are finished;
+//!   `runner/letters.rs`: what can be done about dead letters.
+
+mod commit;
+mod letters;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,26 +22,32 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     backlog::Backlog,
-    handling::{Answer, Failed, Finished, Task, handle},
+    handle::Told,
+    handling::{Answer, Finished, Task, handle},
     lanes::{LaneKey, Lanes},
-    outbox::{self, Sent},
     reads::Recent,
-    retry::{self, Verdict},
 };
 use crate::{
     clock,
     event::{Block, Envelope, Partition, Position, Timestamp},
     log::EventLog,
-    plugin::{Changes, Instance, Retries, description::Lane},
+    plugin::{Instance, Retries, description::Lane},
     projection::{Division, Halt, Phase, Source, Version},
-    state::{BookEntry, Change, DeadLetter, Durability, PartitionState, StateError, Waiting},
+    state::{BookEntry, PartitionState, Waiting},
 };
 
-/// How many events are known and not handled, at most: one that waits to be tried
-/// again keeps those of other lanes back only when so many have come since.
-const BACKLOG: usize = 1 << 14;
-/// How many events are committed together, at most.
+/// How many events are known and not handled, at most. One that waits to be tried again
+/// keeps those of its lane back, and those of others only when its lane has so many.
+const BACKLOG: usize = 1 << 15;
+/// How many events are committed together, at most …
 const TOGETHER: usize = 1 << 12;
+/// … and about how many bytes that they lead to.
+const TOGETHER_BYTES: usize = 16 << 20;
+/// For about so long events are handled, or the log is read, before others have their
+/// turn.
+const TURN: Duration = Duration::from_millis(10);
+/// Who has had to begin again so often runs alone.
+const RERUNS: u32 = 3;
 /// What has been handled without an effect outside is durable after so long.
 const DURABLE_AFTER: Duration = Duration::from_secs(1);
 
@@ -44,6 +56,7 @@ pub(super) struct Runner {
     version: Arc<Version>,
     log: Arc<dyn EventLog>,
     source: Source,
+    told: Told,
     stop: watch::Receiver<bool>,
     retries: Retries,
     lanes: Lanes,
@@ -53,6 +66,11 @@ pub(super) struct Runner {
     idle: Vec<Instance>,
     /// Answered or failed, and not committed.
     finished: Vec<Finished>,
+    /// About how many bytes that takes.
+    finished_bytes: usize,
+    /// How often events that are not handled yet had to begin again, since another had
+    /// changed what they had read.
+    reruns: BTreeMap<Position, u32>,
     /// When each of the events that are at work began.
     begun: BTreeSet<(u64, Position)>,
     recent: Recent,
@@ -71,20 +89,13 @@ pub(super) struct Runner {
     eventual_since: Option<std::time::Instant>,
 }
 
-/// What has come of events that are finished, as the next commit takes it.
-#[derive(Default)]
-struct Outcome {
-    changes: Vec<Changes>,
-    entries: Vec<BookEntry>,
-    append: Vec<(Position, Vec<Envelope>)>,
-    /// Handled, or given up.
-    closed: Vec<LaneKey>,
-    /// To be handled once more, at once.
-    again: Vec<LaneKey>,
-}
-
 impl Runner {
-    pub(super) fn new(version: Arc<Version>, log: Arc<dyn EventLog>, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        version: Arc<Version>,
+        log: Arc<dyn EventLog>,
+        told: Told,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let plugin = version.plugin();
         let settings = plugin.settings();
         let division = Arc::new(Division::new(1));
@@ -92,10 +103,12 @@ impl Runner {
             source: Source::new(Arc::clone(&log), plugin.description(), Partition::WHOLE, division),
             retries: settings.retries.clone(),
             lanes: Lanes::new(settings.policies.lanes),
-            backlog: Backlog::new(0, []),
+            backlog: Backlog::default(),
             working: FuturesUnordered::new(),
             idle: Vec::new(),
             finished: Vec::new(),
+            finished_bytes: 0,
+            reruns: BTreeMap::new(),
             begun: BTreeSet::new(),
             recent: Recent::default(),
             together: TOGETHER,
@@ -106,6 +119,7 @@ impl Runner {
             eventual_since: None,
             version,
             log,
+            told,
             stop,
         }
     }
@@ -125,11 +139,14 @@ impl Runner {
     }
 
     async fn work(&mut self) -> Result<(), Halt> {
-        self.recover().map_err(Halt::of_host)?;
+        self.recover()?;
         let (mut head, mut stop) = (self.log.follow(), self.stop.clone());
         loop {
             if *stop.borrow() || stop.has_changed().is_err() {
                 return self.end();
+            }
+            while let Ok(command) = self.told.commands.try_recv() {
+                self.obey(command)?;
             }
             self.send().await?;
             let newest = *head.borrow_and_update();
@@ -140,6 +157,7 @@ impl Runner {
             let is_through = self.finished.is_empty() && self.working.is_empty();
             if !self.finished.is_empty() || self.is_behind() {
                 self.commit()?;
+                self.show();
                 // Others of this thread come first.
                 tokio::task::yield_now().await;
                 continue;
@@ -150,12 +168,15 @@ impl Runner {
                 self.version.set_phase(0, Phase::CatchUp);
             }
             if self.backlog.len() < BACKLOG && self.backlog.read_to() < newest {
+                tokio::task::yield_now().await;
                 continue;
             }
+            self.show();
             let timer = self.timer();
             tokio::select! {
                 Some(finished) = self.working.next(), if !self.working.is_empty() => self.note(finished),
                 moved = head.changed() => moved.map_err(|_| Halt::of_host("the event log is closed"))?,
+                Some(command) = self.told.commands.recv() => self.obey(command)?,
                 _ = stop.wait_for(|stop| *stop) => {}
                 () = sleep_until(timer) => {
                     if self.eventual_since.is_some_and(|since| since.elapsed() >= DURABLE_AFTER) {
@@ -166,18 +187,63 @@ impl Runner {
         }
     }
 
+    /// Shows others what it does.
+    fn show(&self) {
+        self.told.update(|activity| {
+            activity.running = self.working.len();
+            activity.backlog = self.backlog.len();
+            let known = activity.waiting.iter().map(|waiting| (waiting.position, waiting.attempts));
+            if !known.eq(self.waiting.values().map(|waiting| (waiting.position, waiting.attempts))) {
+                activity.waiting = self.waiting.values().cloned().collect();
+            }
+        });
+    }
+
     fn state(&self) -> &PartitionState {
         &self.version.state().partitions()[0]
     }
 
     /// Goes on where the last run ended, however it did.
-    fn recover(&mut self) -> Result<(), StateError> {
-        let books = self.state().books()?;
-        self.backlog = Backlog::new(self.state().checkpoint().position, books.handled);
+    fn recover(&mut self) -> Result<(), Halt> {
+        let books = self.state().books().map_err(Halt::of_host)?;
+        let checkpoint = self.state().checkpoint().position;
+        let open = books.open.into_iter().map(|position| Ok((position, self.event(position)?)));
+        self.backlog =
+            Backlog::new(books.handled_to.max(checkpoint), open.collect::<Result<Vec<_>, Halt>>()?);
         self.due = books.waiting.iter().map(|waiting| (waiting.next, waiting.position)).collect();
         self.waiting = books.waiting.into_iter().map(|waiting| (waiting.position, waiting)).collect();
         self.outbox = books.outbox;
+        let open: Vec<Position> = self.backlog.positions().collect();
+        for position in open {
+            self.lanes.admit(self.key(position), position, self.waits(position));
+        }
+        // What had been given up may stand anywhere.
+        let revived = self.waiting.keys().copied().filter(|position| {
+            *position <= self.backlog.read_to() && self.backlog.event(*position).is_none()
+        });
+        for position in revived.collect::<Vec<_>>() {
+            let event = self.event(position)?;
+            self.revive(position, event);
+        }
         Ok(())
+    }
+
+    /// An event of the log, alone.
+    fn event(&self, position: Position) -> Result<Block, Halt> {
+        let block = self.log.block(position).map_err(Halt::of_host)?.unwrap_or_default();
+        Ok(block.select(block.between(position, position), |_| true))
+    }
+
+    /// Lets an event be handled that had been given up; whether it may run now, the
+    /// books say.
+    fn revive(&mut self, position: Position, event: Block) {
+        self.backlog.revive(position, event);
+        self.lanes.admit(self.key(position), position, self.waits(position));
+    }
+
+    /// Whether an event has failed, and has not been let go since.
+    fn waits(&self, position: Position) -> bool {
+        self.waiting.get(&position).is_some_and(|waiting| self.due.contains(&(waiting.next, position)))
     }
 
     /// Before a stop: what is finished, durably.
@@ -205,14 +271,13 @@ impl Runner {
 
     /// Takes in events of the log, as many as there is room for.
     fn read(&mut self, newest: Position) -> Result<(), Halt> {
-        while self.backlog.len() < BACKLOG && self.backlog.read_to() < newest {
+        let begun = clock::instant();
+        while self.backlog.len() < BACKLOG && self.backlog.read_to() < newest && begun.elapsed() < TURN {
             let (first, room) = (self.backlog.read_to() + 1, BACKLOG - self.backlog.len());
             let portion = self.source.portion(first, newest, room).map_err(Halt::of_host)?;
             let Some(portion) = portion else { break };
-            let now = clock::now();
             for position in self.backlog.read(&portion.events, portion.to) {
-                let waits = self.waiting.get(&position).is_some_and(|waiting| waiting.next > now);
-                self.lanes.admit(self.key(position), position, waits);
+                self.lanes.admit(self.key(position), position, self.waits(position));
             }
         }
         Ok(())
@@ -245,10 +310,15 @@ impl Runner {
 
     /// Gives instances to the events that can run.
     fn dispatch(&mut self) -> Result<(), Halt> {
+        let begun = clock::instant();
         while self.finished.len() + self.working.len() < self.together
+            && self.finished_bytes < TOGETHER_BYTES
+            && begun.elapsed() < TURN
             && let Some((key, position)) = self.lanes.next()
         {
-            let Some(event) = self.backlog.event(position).cloned() else { continue };
+            let event = self.backlog.event(position).cloned();
+            let event = event
+                .ok_or_else(|| Halt::of_host(format!("event {position} is lost; please report this")))?;
             let (view, since) = (self.version.state().view().map_err(Halt::of_host)?, self.recent.now());
             self.begun.insert((since, position));
             let task = Task { key, position, event, view, since };
@@ -271,153 +341,9 @@ impl Runner {
         self.lanes.ended();
         self.begun.remove(&(finished.task.since, finished.task.position));
         self.idle.extend(finished.instance.take());
+        self.finished_bytes += finished.result.as_ref().map_or(0, Answer::bytes);
         self.finished.push(finished);
     }
-
-    /// Commits what is finished, and with it what is to be appended.
-    fn commit(&mut self) -> Result<(), Halt> {
-        let now = clock::now();
-        let mut outcome = Outcome { entries: std::mem::take(&mut self.entries), ..Outcome::default() };
-        for finished in std::mem::take(&mut self.finished) {
-            let Finished { task, reads, result, .. } = finished;
-            if self.recent.conflicts(&reads, task.since) {
-                outcome.again.push(task.key);
-                continue;
-            }
-            match result {
-                Ok(answer) => self.answered(&task, answer, &mut outcome),
-                Err(Failed::Retry(reason)) => self.failed(task, reason, now, &mut outcome),
-                Err(Failed::Reject(reason)) => self.give_up(task, reason, now, &mut outcome),
-                Err(Failed::Host(reason)) => return Err(Halt::of_host(reason)),
-            }
-        }
-        // An effect may only happen once it is certain that it will be known.
-        let durability = match outcome.append.is_empty() {
-            true => Durability::Eventual,
-            false => Durability::Durable,
-        };
-        let position = self.backlog.low_water();
-        let handled = outcome.closed.len() as u64;
-        let changes = outcome.changes.iter().flat_map(Changes::iter).map(Change::from);
-        let committed = self.state().commit_books(changes, &outcome.entries, position, handled, durability);
-        committed.map_err(Halt::of_host)?;
-        self.committed(durability, position).map_err(Halt::of_host)?;
-        self.version.add_folded(handled);
-        self.outbox.append(&mut outcome.append);
-        self.recent.forget(self.begun.first().map_or(self.recent.now(), |(since, _)| *since));
-        self.together = match outcome.again.is_empty() {
-            true => (2 * self.together).min(TOGETHER),
-            false => outcome.closed.len().max(1),
-        };
-        outcome.again.iter().for_each(|key| self.lanes.again(key));
-        let (waiting, due) = (&self.waiting, &self.due);
-        let waits = |position: Position| {
-            waiting.get(&position).is_some_and(|waiting| due.contains(&(waiting.next, position)))
-        };
-        outcome.closed.iter().for_each(|key| self.lanes.finished(key, waits));
-        Ok(())
-    }
-
-    fn answered(&mut self, task: &Task, answer: Answer, outcome: &mut Outcome) {
-        let position = task.position;
-        let append = match task.event.heads.first() {
-            Some(head) => outbox::envelopes(self.version.name(), (&task.event, head), answer.append),
-            None => Vec::new(),
-        };
-        self.recent.note(&answer.changes);
-        outcome.changes.push(answer.changes);
-        outcome.entries.push(BookEntry::Handled { position, append: append.clone() });
-        if !append.is_empty() {
-            outcome.append.push((position, append));
-        }
-        outcome.closed.push(task.key.clone());
-        self.close(position);
-    }
-
-    fn failed(&mut self, task: Task, reason: String, now: Timestamp, outcome: &mut Outcome) {
-        let before = self.waiting.get(&task.position);
-        let chance = fastrand::f64();
-        match retry::after_failure(&self.retries, task.position, before, now, reason.clone(), chance) {
-            Verdict::Again(waiting) => {
-                tracing::debug!(
-                    plugin = self.version.name(),
-                    position = task.position,
-                    reason,
-                    "to be tried again"
-                );
-                self.due.insert((waiting.next, waiting.position));
-                self.waiting.insert(waiting.position, waiting.clone());
-                outcome.entries.push(BookEntry::Waits(waiting));
-            }
-            Verdict::GiveUp => {
-                let attempts = before.map_or(0, |before| before.attempts) + 1;
-                self.give_up(task, format!("{reason} (given up after {attempts} attempts)"), now, outcome);
-            }
-        }
-    }
-
-    fn give_up(&mut self, task: Task, reason: String, now: Timestamp, outcome: &mut Outcome) {
-        tracing::warn!(plugin = self.version.name(), position = task.position, reason, "a dead letter");
-        let letter = dead_letter(&task.event, task.position, reason, now);
-        outcome.entries.push(BookEntry::Dead(letter));
-        outcome.closed.push(task.key);
-        self.close(task.position);
-    }
-
-    /// An event is handled or given up.
-    fn close(&mut self, position: Position) {
-        self.backlog.close(position);
-        self.waiting.remove(&position);
-    }
-
-    /// Appends what is committed to be.
-    async fn send(&mut self) -> Result<(), Halt> {
-        let answers = std::mem::take(&mut self.outbox);
-        if answers.is_empty() {
-            return Ok(());
-        }
-        let sent = outbox::append(&*self.log, &answers).await.map_err(Halt::of_host)?;
-        let now = clock::now();
-        for ((position, _), sent) in answers.into_iter().zip(sent) {
-            self.entries.push(BookEntry::Appended(position));
-            if let Sent::Refused(reason) = sent {
-                let reason = format!("what it leads to cannot be appended: {reason}");
-                tracing::warn!(plugin = self.version.name(), position, reason, "a dead letter");
-                let block = self.log.block(position).map_err(Halt::of_host)?.unwrap_or_default();
-                let event = block.select(block.between(position, position), |_| true);
-                self.entries.push(BookEntry::Dead(dead_letter(&event, position, reason, now)));
-            }
-        }
-        // Nothing is lost if this is: it is appended again, and known.
-        self.eventual_since.get_or_insert_with(clock::instant);
-        Ok(())
-    }
-
-    /// Makes durable what is committed, and what the books are still to say.
-    fn save(&mut self) -> Result<(), StateError> {
-        let entries = std::mem::take(&mut self.entries);
-        let position = self.state().checkpoint().position;
-        self.state().commit_books([], &entries, position, 0, Durability::Durable)?;
-        self.committed(Durability::Durable, position)
-    }
-
-    fn committed(&mut self, durability: Durability, position: Position) -> Result<(), StateError> {
-        self.eventual_since = match durability {
-            Durability::Durable => None,
-            Durability::Eventual => Some(self.eventual_since.unwrap_or_else(clock::instant)),
-        };
-        let snapshot = Arc::new(self.state().snapshot()?);
-        self.version.state().advance(0, position, Some(snapshot));
-        self.version.set_position(position);
-        Ok(())
-    }
-}
-
-fn dead_letter(event: &Block, position: Position, reason: String, recorded: Timestamp) -> DeadLetter {
-    let event = event.events().next();
-    let (event_id, event_type) =
-        event.map(|event| (event.envelope.id, event.envelope.event_type)).unwrap_or_default();
-    DeadLetter { position, event_id, event_type, reason, recorded }
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -1,6 +1,8 @@
-//! What a reaction's file holds beside its tables: which events above the
-//! checkpoint are handled, what is still to be appended, what waits to be tried
-//! again.
+//! What a reaction's file holds beside its tables: which events are handled, what is
+//! still to be appended, what waits to be tried again.
+//!
+//! All events up to the checkpoint are handled, and above it up to another position
+//! all but a few, which are named. So what is kept does not grow while one waits.
 
 use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
@@ -14,8 +16,14 @@ use super::{
 };
 use crate::event::{Attribute, Envelope, Position, Timestamp};
 
-/// Events above the checkpoint that are handled.
-const HANDLED: TableDefinition<'static, Position, ()> = TableDefinition::new("handled");
+/// Events below [`HANDLED_TO`] that are not handled.
+const OPEN: TableDefinition<'static, Position, ()> = TableDefinition::new("open");
+
+/// Single numbers.
+const NUMBERS: TableDefinition<'static, &str, u64> = TableDefinition::new("numbers");
+
+/// The last event that is handled.
+const HANDLED_TO: &str = "handled-to";
 
 /// By the position of the event that they answer: a MessagePack array of events
 /// that are to be appended, and may have been.
@@ -44,6 +52,12 @@ pub struct Waiting {
 /// What changes in a reaction's books.
 #[derive(Clone, Debug)]
 pub enum BookEntry {
+    /// Up to here all events are handled that are not [`Open`](Self::Open).
+    HandledTo(Position),
+    /// An event before that is not handled.
+    Open(Position),
+    /// It is, now.
+    Closed(Position),
     /// An event is handled. If it leads to others, they are to be appended.
     Handled {
         /// The event.
@@ -55,15 +69,22 @@ pub enum BookEntry {
     Appended(Position),
     /// An event has failed, and is to be handled again.
     Waits(Waiting),
-    /// An event is given up. It counts as handled.
+    /// An event is given up.
     Dead(DeadLetter),
+    /// An event that had been given up is to be handled again after all.
+    Revived(Waiting),
+    /// An event that had been given up is forgotten.
+    Dropped(Position),
 }
 
 /// A reaction's books, as they stand.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Books {
-    /// Events above the checkpoint that are handled, ascending.
-    pub handled: Vec<Position>,
+    /// Up to here all events are handled but those that are open; not before the
+    /// checkpoint.
+    pub handled_to: Position,
+    /// Events before that which are not handled, ascending.
+    pub open: Vec<Position>,
     /// What is to be appended, by the position of the event that it answers.
     pub outbox: Vec<(Position, Vec<Envelope>)>,
     /// What is to be handled again.
@@ -79,9 +100,13 @@ impl PartitionState {
         let mut books = Books::default();
         let damaged = |position| origin.damaged(format!("what it says of event {position} is not readable"));
         // Tables that nothing has been written to yet are not there.
-        if let Ok(table) = read.open_table(HANDLED) {
+        if let Ok(table) = read.open_table(NUMBERS) {
+            let handled_to = table.get(HANDLED_TO).map_err(origin.failed(action))?;
+            books.handled_to = handled_to.map_or(0, |position| position.value());
+        }
+        if let Ok(table) = read.open_table(OPEN) {
             for entry in table.iter().map_err(origin.failed(action))? {
-                books.handled.push(entry.map_err(origin.failed(action))?.0.value());
+                books.open.push(entry.map_err(origin.failed(action))?.0.value());
             }
         }
         if let Ok(table) = read.open_table(OUTBOX) {
@@ -115,29 +140,24 @@ impl PartitionState {
         durability: Durability,
     ) -> Result<Checkpoint, StateError> {
         self.commit_with(changes, position, events, durability, |write, origin| {
-            write_entries(write, entries, position).map_err(origin.failed(ACTION))
+            write_entries(write, entries).map_err(origin.failed(ACTION))
         })
     }
 }
 
-fn write_entries(
-    write: &WriteTransaction,
-    entries: &[BookEntry],
-    checkpoint: Position,
-) -> Result<(), redb::Error> {
-    let mut handled = write.open_table(HANDLED)?;
+fn write_entries(write: &WriteTransaction, entries: &[BookEntry]) -> Result<(), redb::Error> {
+    let mut open = write.open_table(OPEN)?;
     let mut outbox = write.open_table(OUTBOX)?;
     let mut waiting = write.open_table(WAITING)?;
-    let mut done = |position: Position| -> Result<(), redb::Error> {
-        if position > checkpoint {
-            handled.insert(position, ())?;
-        }
-        Ok(())
-    };
+    let mut dead_letters = write.open_table(DEAD_LETTERS)?;
     for entry in entries {
         match entry {
+            BookEntry::HandledTo(position) => {
+                write.open_table(NUMBERS)?.insert(HANDLED_TO, position)?;
+            }
+            BookEntry::Open(position) => drop(open.insert(position, ())?),
+            BookEntry::Closed(position) => drop(open.remove(position)?),
             BookEntry::Handled { position, append } => {
-                done(*position)?;
                 waiting.remove(position)?;
                 if !append.is_empty() {
                     let events: Vec<Stored> = append.iter().map(Stored::from).collect();
@@ -147,14 +167,16 @@ fn write_entries(
             BookEntry::Appended(position) => drop(outbox.remove(position)?),
             BookEntry::Waits(again) => drop(waiting.insert(again.position, encoded(again).as_slice())?),
             BookEntry::Dead(letter) => {
-                done(letter.position)?;
                 waiting.remove(letter.position)?;
-                write.open_table(DEAD_LETTERS)?.insert(letter.position, letter.to_bytes().as_slice())?;
+                dead_letters.insert(letter.position, letter.to_bytes().as_slice())?;
             }
+            BookEntry::Revived(again) => {
+                dead_letters.remove(again.position)?;
+                waiting.insert(again.position, encoded(again).as_slice())?;
+            }
+            BookEntry::Dropped(position) => drop(dead_letters.remove(position)?),
         }
     }
-    // The checkpoint says it of these.
-    handled.retain_in(..=checkpoint, |_, ()| false)?;
     Ok(())
 }
 

@@ -19,6 +19,9 @@ pub struct DeadLetter {
     pub event_type: String,
     /// Why it could not be folded.
     pub reason: String,
+    /// How many times it was tried; 0 where that is not counted.
+    #[serde(default)]
+    pub attempts: u32,
     /// When it was put aside.
     pub recorded: Timestamp,
 }

@@ -1,6 +1,10 @@
 //! A reaction that answers each event once, and fails as its event says.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use projectionist_sdk::prelude::*;
 
@@ -13,6 +17,14 @@ struct Asked {
     /// Never to be answered: `reject` or `panic`.
     #[serde(default)]
     never: Option<String>,
+}
+
+/// What may not be heard yet.
+#[derive(Deserialize)]
+struct Told {
+    /// Milliseconds since the Unix epoch.
+    #[serde(default)]
+    not_before: u128,
 }
 
 /// Answers `asked` with `answered`.
@@ -43,6 +55,17 @@ impl Echo {
         Ok(NewEvent::new("answered")
             .subject(event.subject())
             .data(&json!({ "to": event.id(), "number": number })))
+    }
+
+    /// Reads and changes nothing.
+    #[on("told")]
+    #[expect(clippy::disallowed_methods, reason = "a reaction may ask for the time")]
+    fn told(&mut self, event: &Event, told: Told) -> Result<NewEvent, Failure> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Failure::retry)?;
+        if now.as_millis() < told.not_before {
+            return Err(Failure::retry("too early"));
+        }
+        Ok(NewEvent::new("heard").data(&json!({ "from": event.id() })))
     }
 
     /// How many events of a subject were answered.

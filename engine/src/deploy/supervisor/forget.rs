@@ -1,5 +1,7 @@
 //! What is deleted, and when: versions that nobody will go back to.
 
+use std::sync::Weak;
+
 use super::{Context, Supervisor};
 use crate::{
     clock,
@@ -38,10 +40,12 @@ impl Supervisor {
         if !self.view.get().retired {
             return Err(PurgeError::InUse { name: self.name.clone() });
         }
+        // First, so that whatever is left after a crash is no more than a record.
+        self.context.store.purge_reaction(&self.name)?;
+        self.left = Weak::new();
         for version in self.context.catalog.versions(&self.name)? {
             self.forget(&version)?;
         }
-        self.context.store.drop_reaction(&self.name);
         self.view.update(|view| *view = ViewState::unknown());
         Ok(())
     }

@@ -42,8 +42,9 @@ impl Supervisor {
             }
         };
         let Context { catalog, store, .. } = &*self.context;
-        let state = match &old {
-            Some(old) => handed_on(old.state(), plugin.tables()),
+        let left = old.as_ref().map(|old| Arc::clone(old.state())).or_else(|| self.left.upgrade());
+        let state = match left {
+            Some(left) => handed_on(&left, plugin.tables()),
             None => store.open_state(&digest, &plugin),
         };
         let promoted = state.and_then(|state| {

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(super) use self::status::json;
 use super::problem::{Kind, Problem};
 use crate::deploy::{Deployer, NotServed};
 

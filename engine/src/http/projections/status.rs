@@ -83,7 +83,12 @@ pub(crate) struct DeadLetterDocument {
     recorded: Timestamp,
 }
 
-fn json(headers: &HeaderMap, position: Position, document: &impl Serialize) -> Result<Response, Problem> {
+/// A document about a plug-in, as of a position.
+pub(crate) fn json(
+    headers: &HeaderMap,
+    position: Position,
+    document: &impl Serialize,
+) -> Result<Response, Problem> {
     let body = serde_json::to_vec(document)
         .map_err(|error| Problem::new(Kind::Internal, format!("the status cannot be written: {error}")))?;
     let told: [(HeaderName, String); 2] =

@@ -120,6 +120,10 @@ impl EventLog for EmbeddedLog {
         Box::pin(self.append_and_wait(batch))
     }
 
+    fn check(&self, batch: &Append) -> Result<(), AppendError> {
+        self.settings.check(batch)
+    }
+
     fn head(&self) -> Position {
         self.store.head()
     }

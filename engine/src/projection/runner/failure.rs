@@ -60,7 +60,8 @@ impl Runner {
             return Err(Halt { event: Some(EventAtFault { position, id, event_type }), reason, host: false });
         }
         tracing::warn!(plugin = self.version.name(), position, id, reason, "kept as a dead letter");
-        let dead = DeadLetter { position, event_id: id, event_type, reason, recorded: clock::now() };
+        let dead =
+            DeadLetter { position, event_id: id, event_type, reason, attempts: 0, recorded: clock::now() };
         self.position = position;
         self.save(Some(&dead))
     }

@@ -34,12 +34,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
-    fn books_are_kept(steps in prop::collection::vec((1_u64..30, 0_u8..5, 0_usize..3), 0..60), reopen in 1_usize..9) {
+    fn books_are_kept(steps in prop::collection::vec((1_u64..30, 0_u8..9, 0_usize..3), 0..60), reopen in 1_usize..9) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("reaction.redb");
         let tables = tables(&["one"]);
         let mut state = PartitionState::open(&path, &tables, 1 << 20).unwrap();
-        let mut handled: BTreeSet<Position> = BTreeSet::new();
+        let (mut handled_to, mut open) = (0, BTreeSet::new());
         let mut outbox: BTreeMap<Position, Vec<Envelope>> = BTreeMap::new();
         let mut waits: BTreeMap<Position, Waiting> = BTreeMap::new();
         let mut letters: BTreeSet<Position> = BTreeSet::new();
@@ -47,7 +47,6 @@ proptest! {
             let entry = match what {
                 0 | 1 => {
                     let append: Vec<Envelope> = (0..count).map(|index| envelope(position, index)).collect();
-                    handled.insert(position);
                     waits.remove(&position);
                     if count > 0 {
                         outbox.insert(position, append.clone());
@@ -63,28 +62,48 @@ proptest! {
                     waits.insert(position, again.clone());
                     BookEntry::Waits(again)
                 }
+                4 => {
+                    letters.remove(&position);
+                    BookEntry::Dropped(position)
+                }
+                5 => {
+                    letters.remove(&position);
+                    let again = waiting(position, 0);
+                    waits.insert(position, again.clone());
+                    BookEntry::Revived(again)
+                }
+                6 => {
+                    handled_to = position;
+                    BookEntry::HandledTo(position)
+                }
+                7 => {
+                    let is_new = open.insert(position);
+                    if !is_new {
+                        open.remove(&position);
+                    }
+                    if is_new { BookEntry::Open(position) } else { BookEntry::Closed(position) }
+                }
                 _ => {
-                    handled.insert(position);
                     waits.remove(&position);
                     letters.insert(position);
                     BookEntry::Dead(letter(position))
                 }
             };
-            let low = (1..).take_while(|position| handled.contains(position)).last().unwrap_or(0);
             let key = position.to_be_bytes();
             let change = Change { table: 0, key: &key, value: Some(b"x") };
-            state.commit_books([change], &[entry], low, 1, Durability::Durable).unwrap();
+            state.commit_books([change], &[entry], number as u64, 1, Durability::Durable).unwrap();
             if (number + 1).is_multiple_of(reopen) {
                 drop(state);
                 state = PartitionState::open(&path, &tables, 1 << 20).unwrap();
             }
             let expected = Books {
-                handled: handled.range(low + 1..).copied().collect(),
+                handled_to,
+                open: open.iter().copied().collect(),
                 outbox: outbox.clone().into_iter().collect(),
                 waiting: waits.values().cloned().collect(),
             };
             prop_assert_eq!(state.books().unwrap(), expected);
-            prop_assert_eq!(state.checkpoint().position, low);
+            prop_assert_eq!(state.checkpoint().position, number as u64);
             let found: BTreeSet<Position> =
                 state.dead_letters().unwrap().iter().map(|letter| letter.position).collect();
             prop_assert_eq!(&found, &letters);

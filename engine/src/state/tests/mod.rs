@@ -24,6 +24,7 @@ pub(super) fn letter(position: u64) -> DeadLetter {
         event_id: format!("event-{position}"),
         event_type: "git.commit".to_owned(),
         reason: "no author".to_owned(),
+        attempts: 2,
         recorded: Timestamp::from_micros(1),
     }
 }

@@ -1,0 +1,113 @@
+//! A reaction at work, as everybody but its runner sees it: what it does, and what it
+//! can be asked to do.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{event::Position, state::Waiting};
+
+/// What a reaction does just now, and what it has done since it was started.
+#[derive(Clone, Debug, Default)]
+pub struct Activity {
+    /// How many events are being handled.
+    pub running: usize,
+    /// How many are known and not handled, those included.
+    pub backlog: usize,
+    /// Those that have failed and are to be handled again, by position.
+    pub waiting: Vec<Waiting>,
+    /// How many events it has handled.
+    pub handled: u64,
+    /// How many events it has appended.
+    pub appended: u64,
+    /// How many times it has failed at an event.
+    pub failures: u64,
+    /// How many events it has given up.
+    pub given_up: u64,
+}
+
+/// A reaction at work. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    activity: Arc<Mutex<Activity>>,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+/// What is asked of a runner.
+pub(super) struct Command {
+    pub(super) letters: Letters,
+    pub(super) what: What,
+    pub(super) reply: oneshot::Sender<Result<usize, LetterError>>,
+}
+
+/// Which dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Letters {
+    /// That of the event at this position.
+    One(Position),
+    /// All.
+    All,
+}
+
+/// What is to become of dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Their events are handled again, as if for the first time.
+    Retry,
+    /// They are forgotten; their events stay unhandled.
+    Drop,
+}
+
+/// Why nothing became of a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LetterError {
+    /// There is none.
+    #[error("the event at position {position} is no dead letter")]
+    Unknown {
+        /// Which was asked for.
+        position: Position,
+    },
+    /// The reaction is not at work.
+    #[error("the reaction is not at work: it has stopped or halted")]
+    NotAtWork,
+    /// The host failed.
+    #[error("{reason}")]
+    Host {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a runner holds of its handle.
+pub(super) struct Told {
+    activity: Arc<Mutex<Activity>>,
+    pub(super) commands: mpsc::UnboundedReceiver<Command>,
+}
+
+impl Handle {
+    /// A handle, and the runner's side of it.
+    pub(super) fn new() -> (Self, Told) {
+        let (sender, commands) = mpsc::unbounded_channel();
+        let activity = Arc::default();
+        (Self { activity: Arc::clone(&activity), commands: sender }, Told { activity, commands })
+    }
+
+    /// What the reaction does.
+    pub fn activity(&self) -> Activity {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Does something about dead letters; answers about how many. When the answer is
+    /// there, it is durable.
+    pub async fn letters(&self, what: What, letters: Letters) -> Result<usize, LetterError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command { letters, what, reply }).map_err(|_| LetterError::NotAtWork)?;
+        answer.await.map_err(|_| LetterError::NotAtWork)?
+    }
+}
+
+impl Told {
+    pub(super) fn update(&self, change: impl FnOnce(&mut Activity)) {
+        change(&mut self.activity.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

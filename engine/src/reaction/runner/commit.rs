@@ -1,0 +1,214 @@
+//! What comes of events that are finished: committed together, then appended.
+
+use std::sync::Arc;
+
+use super::{DURABLE_AFTER, RERUNS, Runner, TOGETHER};
+use crate::{
+    clock,
+    event::{Block, Envelope, Position, Timestamp},
+    log::Append,
+    plugin::Changes,
+    projection::Halt,
+    reaction::{
+        handling::{Answer, Failed, Finished, Task},
+        lanes::LaneKey,
+        outbox::{self, Sent},
+        retry::{self, Verdict},
+    },
+    state::{BookEntry, Change, DeadLetter, Durability, StateError},
+};
+
+/// What has come of events that are finished, as the next commit takes it.
+#[derive(Default)]
+struct Outcome {
+    changes: Vec<Changes>,
+    entries: Vec<BookEntry>,
+    append: Vec<(Position, Vec<Envelope>)>,
+    /// Handled, or given up.
+    closed: Vec<LaneKey>,
+    /// Failed, to be handled again later.
+    failed: Vec<LaneKey>,
+    /// To be handled once more, at once.
+    again: Vec<LaneKey>,
+    /// How many are handled, and how many have failed.
+    handled: u64,
+    failures: u64,
+}
+
+impl Runner {
+    /// Commits what is finished, and with it what is to be appended.
+    pub(super) fn commit(&mut self) -> Result<(), Halt> {
+        let now = clock::now();
+        let mut outcome = Outcome { entries: std::mem::take(&mut self.entries), ..Outcome::default() };
+        self.finished_bytes = 0;
+        for finished in std::mem::take(&mut self.finished) {
+            let Finished { task, reads, result, .. } = finished;
+            if self.recent.conflicts(&reads, task.since) {
+                *self.reruns.entry(task.position).or_default() += 1;
+                outcome.again.push(task.key);
+                continue;
+            }
+            match result {
+                Ok(answer) => self.answered(task, answer, now, &mut outcome),
+                Err(Failed::Retry(reason)) => self.failed(task, reason, now, &mut outcome),
+                Err(Failed::Reject(reason)) => self.give_up(task, reason, now, &mut outcome),
+                Err(Failed::Host(reason)) => return Err(Halt::of_host(reason)),
+            }
+        }
+        // An effect may only happen once it is certain that it will be known.
+        let overdue = self.eventual_since.is_some_and(|since| since.elapsed() >= DURABLE_AFTER);
+        let durability = match outcome.append.is_empty() && !overdue {
+            true => Durability::Eventual,
+            false => Durability::Durable,
+        };
+        let position = self.backlog.low_water();
+        outcome.entries.extend(self.backlog.entries());
+        let handled = outcome.closed.len() as u64;
+        let changes = outcome.changes.iter().flat_map(Changes::iter).map(Change::from);
+        let committed = self.state().commit_books(changes, &outcome.entries, position, handled, durability);
+        committed.map_err(Halt::of_host)?;
+        self.committed(durability, position).map_err(Halt::of_host)?;
+        self.version.add_folded(handled);
+        self.told.update(|activity| {
+            activity.handled += outcome.handled;
+            activity.failures += outcome.failures;
+            activity.given_up += handled - outcome.handled;
+        });
+        self.outbox.append(&mut outcome.append);
+        self.recent.forget(self.begun.first().map_or(self.recent.now(), |(since, _)| *since));
+        self.together = match outcome.again.is_empty() {
+            true => (2 * self.together).min(TOGETHER),
+            // Alone, nobody can get in its way.
+            false if self.reruns.values().any(|reruns| *reruns >= RERUNS) => 1,
+            false => outcome.closed.len().max(1),
+        };
+        outcome.again.iter().for_each(|key| self.lanes.again(key));
+        outcome.failed.iter().for_each(|key| self.lanes.failed(key));
+        for key in &outcome.closed {
+            let (waiting, due) = (&self.waiting, &self.due);
+            self.lanes.finished(key, |position| {
+                waiting.get(&position).is_some_and(|waiting| due.contains(&(waiting.next, position)))
+            });
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, task: Task, answer: Answer, now: Timestamp, outcome: &mut Outcome) {
+        let position = task.position;
+        let append = match task.event.heads.first() {
+            Some(head) => outbox::envelopes(self.version.name(), (&task.event, head), answer.append),
+            None => Vec::new(),
+        };
+        // What the log would not take anyway must not be committed.
+        if let Err(refusal) = self.log.check(&Append { events: append.clone(), ..Append::default() }) {
+            let reason = format!("what it leads to cannot be appended: {refusal}");
+            return self.give_up(task, reason, now, outcome);
+        }
+        self.recent.note(&answer.changes);
+        outcome.changes.push(answer.changes);
+        outcome.entries.push(BookEntry::Handled { position, append: append.clone() });
+        if !append.is_empty() {
+            outcome.append.push((position, append));
+        }
+        outcome.closed.push(task.key);
+        outcome.handled += 1;
+        self.close(position);
+    }
+
+    fn failed(&mut self, task: Task, reason: String, now: Timestamp, outcome: &mut Outcome) {
+        outcome.failures += 1;
+        let before = self.waiting.get(&task.position);
+        let chance = fastrand::f64();
+        match retry::after_failure(&self.retries, task.position, before, now, reason.clone(), chance) {
+            Verdict::Again(waiting) => {
+                tracing::debug!(
+                    plugin = self.version.name(),
+                    position = task.position,
+                    reason,
+                    "to be tried again"
+                );
+                self.due.insert((waiting.next, waiting.position));
+                self.waiting.insert(waiting.position, waiting.clone());
+                outcome.entries.push(BookEntry::Waits(waiting));
+                outcome.failed.push(task.key);
+            }
+            Verdict::GiveUp => {
+                self.give_up(task, reason, now, outcome);
+            }
+        }
+    }
+
+    fn give_up(&mut self, task: Task, reason: String, now: Timestamp, outcome: &mut Outcome) {
+        tracing::warn!(plugin = self.version.name(), position = task.position, reason, "a dead letter");
+        let attempts = self.waiting.get(&task.position).map_or(0, |before| before.attempts) + 1;
+        let letter = dead_letter(&task.event, task.position, reason, attempts, now);
+        outcome.entries.push(BookEntry::Dead(letter));
+        outcome.closed.push(task.key);
+        self.close(task.position);
+    }
+
+    /// An event is handled or given up.
+    fn close(&mut self, position: Position) {
+        self.backlog.close(position);
+        self.waiting.remove(&position);
+        self.reruns.remove(&position);
+    }
+
+    /// Appends what is committed to be.
+    pub(super) async fn send(&mut self) -> Result<(), Halt> {
+        let answers = std::mem::take(&mut self.outbox);
+        if answers.is_empty() {
+            return Ok(());
+        }
+        let sent = outbox::append(&*self.log, &answers).await.map_err(Halt::of_host)?;
+        let now = clock::now();
+        for ((position, events), sent) in answers.into_iter().zip(sent) {
+            if matches!(sent, Sent::Appended) {
+                self.told.update(|activity| activity.appended += events.len() as u64);
+            }
+            self.entries.push(BookEntry::Appended(position));
+            if let Sent::Refused(reason) = sent {
+                let reason = format!("what it leads to cannot be appended: {reason}");
+                tracing::warn!(plugin = self.version.name(), position, reason, "a dead letter");
+                let event = self.event(position)?;
+                self.entries.push(BookEntry::Dead(dead_letter(&event, position, reason, 1, now)));
+                self.told.update(|activity| activity.given_up += 1);
+            }
+        }
+        // Nothing is lost if this is: it is appended again, and known.
+        self.eventual_since.get_or_insert_with(clock::instant);
+        Ok(())
+    }
+
+    /// Makes durable what is committed, and what the books are still to say.
+    pub(super) fn save(&mut self) -> Result<(), StateError> {
+        let entries = std::mem::take(&mut self.entries);
+        let position = self.state().checkpoint().position;
+        self.state().commit_books([], &entries, position, 0, Durability::Durable)?;
+        self.committed(Durability::Durable, position)
+    }
+
+    pub(super) fn committed(&mut self, durability: Durability, position: Position) -> Result<(), StateError> {
+        self.eventual_since = match durability {
+            Durability::Durable => None,
+            Durability::Eventual => Some(self.eventual_since.unwrap_or_else(clock::instant)),
+        };
+        let snapshot = Arc::new(self.state().snapshot()?);
+        self.version.state().advance(0, position, Some(snapshot));
+        self.version.set_position(position);
+        Ok(())
+    }
+}
+
+fn dead_letter(
+    event: &Block,
+    position: Position,
+    reason: String,
+    attempts: u32,
+    recorded: Timestamp,
+) -> DeadLetter {
+    let event = event.events().next();
+    let (event_id, event_type) =
+        event.map(|event| (event.envelope.id, event.envelope.event_type)).unwrap_or_default();
+    DeadLetter { position, event_id, event_type, reason, attempts, recorded }
+}

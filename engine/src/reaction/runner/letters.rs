@@ -1,0 +1,52 @@
+//! What can be done about dead letters.
+
+use super::Runner;
+use crate::{
+    clock,
+    projection::Halt,
+    reaction::handle::{Command, LetterError, Letters, What},
+    state::{BookEntry, DeadLetter, Waiting},
+};
+
+impl Runner {
+    /// Does something about dead letters.
+    pub(super) fn obey(&mut self, command: Command) -> Result<(), Halt> {
+        let Command { letters, what, reply } = command;
+        let done = self.about_letters(letters, what);
+        let answer = match &done {
+            Ok(done) => done.clone(),
+            Err(halt) => Err(LetterError::Host { reason: halt.to_string() }),
+        };
+        // Whoever asked may have gone away.
+        let _ = reply.send(answer);
+        done.map(drop)
+    }
+
+    fn about_letters(&mut self, letters: Letters, what: What) -> Result<Result<usize, LetterError>, Halt> {
+        let mut found = self.state().dead_letters().map_err(Halt::of_host)?;
+        if let Letters::One(position) = letters {
+            found.retain(|letter| letter.position == position);
+            if found.is_empty() {
+                return Ok(Err(LetterError::Unknown { position }));
+            }
+        }
+        let (now, count) = (clock::now(), found.len());
+        let mut revived = Vec::new();
+        for DeadLetter { position, reason, .. } in found {
+            match what {
+                What::Drop => self.entries.push(BookEntry::Dropped(position)),
+                What::Retry => {
+                    let waiting = Waiting { position, attempts: 0, since: now, next: now, reason };
+                    self.entries.push(BookEntry::Revived(waiting.clone()));
+                    self.waiting.insert(position, waiting);
+                    revived.push((position, self.event(position)?));
+                }
+            }
+        }
+        self.save().map_err(Halt::of_host)?;
+        for (position, event) in revived {
+            self.revive(position, event);
+        }
+        Ok(Ok(count))
+    }
+}
