@@ -203,6 +203,25 @@ fn dead_letters_are_looked_at_tried_again_and_dropped() {
 }
 
 #[test]
+fn a_reaction_whose_events_all_fail_begins_no_new_ones_until_one_succeeds() {
+    const EVENTS: u64 = 300;
+    let server = Server::start();
+    server.configure("echo", "[retries]\nfirst = \"2s\"\nmost = \"2s\"\n");
+    server.drop_in("echo");
+    let all: Vec<Value> =
+        (0..EVENTS).map(|id| asked(id, &format!("subject-{id}"), json!({ "failures": 1 }))).collect();
+    server.client().append(&all);
+    let paused = server.until_health("echo", "paused");
+    assert!(paused["reason"].as_str().unwrap().contains("not yet"), "{paused}");
+    let status = server.get("/reactions/echo").ok();
+    assert!(status["since-start"]["failures"].as_u64().unwrap() < EVENTS, "{status}");
+    assert_eq!(server.get("/readyz").status, 503);
+    // Those that are tried again succeed, and with them the others have their turn.
+    settle(&server, "echo");
+    assert_eq!(answered(&server).len() as u64, EVENTS);
+}
+
+#[test]
 fn who_waits_to_be_tried_again_holds_up_its_own_lane_only() {
     let mut server = Server::start();
     server.configure("echo", "[retries]\nfirst = \"1h\"\nmost = \"1h\"\n");

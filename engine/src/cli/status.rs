@@ -264,6 +264,7 @@ fn word(health: Health) -> &'static str {
         Health::Ok => "ok",
         Health::Replaying => "replaying",
         Health::Halted => "halted",
+        Health::Paused => "paused",
         Health::Failed => "failed",
         Health::Retired => "retired",
     }

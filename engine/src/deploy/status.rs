@@ -8,6 +8,7 @@ use crate::{
     event::{Position, Timestamp},
     plugin::{Output, description::Description},
     projection::{Phase, Version},
+    reaction::Handle,
     state::{
         StateError,
         catalog::{Catalog, DeploymentOutcome, DeploymentRecord, VersionRecord},
@@ -57,6 +58,9 @@ pub enum Health {
     Replaying,
     /// Its live version answers but cannot fold on.
     Halted,
+    /// A reaction whose events have all failed of late; it begins no new ones until
+    /// one that is tried again succeeds.
+    Paused,
     /// It has no version that works.
     Failed,
     /// Its file is gone.
@@ -219,7 +223,10 @@ fn health(view: &ViewState) -> (Health, Option<String>) {
     if let Some(live) = &view.live {
         return match &live.progress().borrow().phase {
             Phase::Halted(halt) => (Health::Halted, Some(halt.to_string())),
-            _ => (Health::Ok, None),
+            _ => match view.reaction.as_ref().and_then(Handle::paused) {
+                Some(reason) => (Health::Paused, Some(reason)),
+                None => (Health::Ok, None),
+            },
         };
     }
     if view.candidate.is_some() {

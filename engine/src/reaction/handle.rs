@@ -16,6 +16,9 @@ pub struct Activity {
     pub backlog: usize,
     /// Those that have failed and are to be handled again, by position.
     pub waiting: Vec<Waiting>,
+    /// Why it begins with no new events, if it does not: those that it began with have
+    /// all failed.
+    pub paused: Option<String>,
     /// How many events it has handled.
     pub handled: u64,
     /// How many events it has appended.
@@ -95,6 +98,11 @@ impl Handle {
     /// What the reaction does.
     pub fn activity(&self) -> Activity {
         self.activity.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why it begins with no new events, if it does not.
+    pub fn paused(&self) -> Option<String> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner).paused.clone()
     }
 
     /// Does something about dead letters; answers about how many. When the answer is

@@ -74,6 +74,11 @@ impl Lanes {
         Some((key, *lane.events.front()?))
     }
 
+    /// The event that [`next`](Self::next) would give, room or not.
+    pub(super) fn first(&self) -> Option<Position> {
+        self.lanes.get(self.ready.front()?)?.events.front().copied()
+    }
+
     /// An event that ran does no longer, so that one of another lane may. Its own lane
     /// stands until it is known what follows.
     pub(super) fn ended(&mut self) {
@@ -110,13 +115,13 @@ impl Lanes {
         }
     }
 
-    /// An event that waited may run, if it is the first of its lane; if not, it will
-    /// when its turn comes.
+    /// An event that waited may run, before those that have never run, if it is the
+    /// first of its lane; if not, it will when its turn comes.
     pub(super) fn resume(&mut self, key: &LaneKey, position: Position) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         if lane.first == First::Waits && lane.events.front() == Some(&position) {
             lane.first = First::Ready;
-            self.ready.push_back(key.clone());
+            self.ready.push_front(key.clone());
         }
     }
 

@@ -23,7 +23,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     backlog::Backlog,
     handle::Told,
-    handling::{Answer, Finished, Task, handle},
+    handling::{Answer, Failed, Finished, Task, handle},
     lanes::{LaneKey, Lanes},
     reads::Recent,
 };
@@ -48,6 +48,11 @@ const TOGETHER_BYTES: usize = 16 << 20;
 const TURN: Duration = Duration::from_millis(10);
 /// Who has had to begin again so often runs alone.
 const RERUNS: u32 = 3;
+/// After so many events have failed, and none succeeded between them, no new ones are
+/// begun until one succeeds that is tried again …
+const FAILING: usize = 50;
+/// … or, where none is left to be tried again, a new one, at such intervals.
+const PROBES: Duration = Duration::from_secs(60);
 /// What has been handled without an effect outside is durable after so long.
 const DURABLE_AFTER: Duration = Duration::from_secs(1);
 
@@ -77,6 +82,11 @@ pub(super) struct Runner {
     /// How many events are handled for one commit, at most: fewer where they get in
     /// each other's way.
     together: usize,
+    /// Events that have failed since one has last succeeded; no more than
+    /// [`FAILING`].
+    failing: BTreeSet<Position>,
+    /// When a new event may be begun although all fail.
+    probe_at: Option<std::time::Instant>,
     /// Events that have failed, until they are handled.
     waiting: BTreeMap<Position, Waiting>,
     /// When each of them may run again.
@@ -112,6 +122,8 @@ impl Runner {
             begun: BTreeSet::new(),
             recent: Recent::default(),
             together: TOGETHER,
+            failing: BTreeSet::new(),
+            probe_at: None,
             waiting: BTreeMap::new(),
             due: BTreeSet::new(),
             outbox: Vec::new(),
@@ -266,7 +278,8 @@ impl Runner {
             let micros = at.as_micros().saturating_sub(clock::now().as_micros());
             clock::instant() + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
         });
-        durable.into_iter().chain(retry).min().map(Instant::from_std)
+        let probe = self.probe_at.filter(|_| self.failing.len() >= FAILING && self.waiting.is_empty());
+        durable.into_iter().chain(retry).chain(probe).min().map(Instant::from_std)
     }
 
     /// Takes in events of the log, as many as there is room for.
@@ -314,6 +327,7 @@ impl Runner {
         while self.finished.len() + self.working.len() < self.together
             && self.finished_bytes < TOGETHER_BYTES
             && begun.elapsed() < TURN
+            && self.may_begin()
             && let Some((key, position)) = self.lanes.next()
         {
             let event = self.backlog.event(position).cloned();
@@ -330,6 +344,37 @@ impl Runner {
         Ok(())
     }
 
+    /// An event has failed. If all do, no new ones are begun.
+    fn fails(&mut self, position: Position, reason: &str) {
+        if self.failing.len() < FAILING && self.failing.insert(position) && self.failing.len() == FAILING {
+            let reason = format!("its last {FAILING} events have all failed, the last with: {reason}");
+            tracing::error!(plugin = self.version.name(), position, reason, "begins no new events");
+            self.told.update(|activity| activity.paused = Some(reason));
+        }
+    }
+
+    fn succeeds(&mut self) {
+        if self.failing.len() == FAILING {
+            tracing::info!(plugin = self.version.name(), "begins new events again");
+            self.told.update(|activity| activity.paused = None);
+        }
+        self.failing.clear();
+    }
+
+    /// Whether the next event may be begun: all may, unless all fail.
+    fn may_begin(&mut self) -> bool {
+        let Some(next) = self.lanes.first() else { return false };
+        if self.failing.len() < FAILING || self.waiting.contains_key(&next) {
+            return true;
+        }
+        let now = clock::instant();
+        let may = self.waiting.is_empty() && self.probe_at.is_none_or(|at| at <= now);
+        if may {
+            self.probe_at = Some(now + PROBES);
+        }
+        may
+    }
+
     /// Takes what has been finished by now, without waiting.
     fn take_finished(&mut self) {
         while let Some(Some(finished)) = self.working.next().now_or_never() {
@@ -341,6 +386,13 @@ impl Runner {
         self.lanes.ended();
         self.begun.remove(&(finished.task.since, finished.task.position));
         self.idle.extend(finished.instance.take());
+        match &finished.result {
+            Ok(_) => self.succeeds(),
+            Err(Failed::Retry(reason) | Failed::Reject(reason)) => {
+                self.fails(finished.task.position, reason);
+            }
+            Err(Failed::Host(_)) => {}
+        }
         self.finished_bytes += finished.result.as_ref().map_or(0, Answer::bytes);
         self.finished.push(finished);
     }

@@ -120,7 +120,7 @@ fn document(deployer: &Deployer, status: PluginStatus) -> Result<ReactionDocumen
         }
         None => (0, 0),
     };
-    let Activity { running, backlog, mut waiting, handled, appended, failures, given_up } = activity;
+    let Activity { running, backlog, mut waiting, handled, appended, failures, given_up, .. } = activity;
     waiting.sort_by_key(|waiting| waiting.next);
     Ok(ReactionDocument {
         name,
