@@ -66,7 +66,7 @@ struct Folded {
 }
 
 pub(crate) fn run(input: &Input) -> Result<Vec<Figure>> {
-    let (mut figures, memory) = folds(input, "10,000,000 accounts", sized(10_000_000), Spread::Uniform)?;
+    let (mut figures, memory) = folds(input, "10,000,000 accounts", sized(12_000_000), Spread::Uniform)?;
     figures[1] = figures[1].clone().at_least(2.5e5);
     figures.extend(memory);
     let (zipf, _) = folds(input, "10,000,000 accounts, Zipf", sized(3_000_000), Spread::Zipf)?;
