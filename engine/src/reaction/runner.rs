@@ -255,7 +255,7 @@ impl Runner {
 
     /// Whether an event has failed, and has not been let go since.
     fn waits(&self, position: Position) -> bool {
-        self.waiting.get(&position).is_some_and(|waiting| self.due.contains(&(waiting.next, position)))
+        is_due_later(&self.waiting, &self.due, position)
     }
 
     /// Before a stop: what is finished, durably.
@@ -396,6 +396,15 @@ impl Runner {
         self.finished_bytes += finished.result.as_ref().map_or(0, Answer::bytes);
         self.finished.push(finished);
     }
+}
+
+/// Whether an event has failed, and has not been let go since.
+fn is_due_later(
+    waiting: &BTreeMap<Position, Waiting>,
+    due: &BTreeSet<(Timestamp, Position)>,
+    position: Position,
+) -> bool {
+    waiting.get(&position).is_some_and(|waiting| due.contains(&(waiting.next, position)))
 }
 
 async fn sleep_until(at: Option<Instant>) {

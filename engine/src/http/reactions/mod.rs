@@ -40,8 +40,10 @@ fn at_work(deployer: &Deployer, name: &str) -> Result<(Arc<Version>, Handle), Pr
             let detail = format!("\"{name}\" is a projection; look at /projections/{name}");
             Err(Problem::new(Kind::NoSuchReaction, detail).with("reaction", name))
         }
-        Err(error @ NotServed::Unknown { .. }) => {
-            let detail = error.to_string().replace("projection", "reaction");
+        Err(NotServed::Unknown { .. }) => {
+            let detail = format!(
+                "there is no reaction \"{name}\": put {name}.wasm into the plug-ins folder, or check the name"
+            );
             Err(Problem::new(Kind::NoSuchReaction, detail).with("reaction", name))
         }
         Err(error) => Err(error.into()),

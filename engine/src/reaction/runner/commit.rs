@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DURABLE_AFTER, RERUNS, Runner, TOGETHER};
+use super::{DURABLE_AFTER, RERUNS, Runner, TOGETHER, is_due_later};
 use crate::{
     clock,
     event::{Block, Envelope, Position, Timestamp},
@@ -86,9 +86,7 @@ impl Runner {
         outcome.failed.iter().for_each(|key| self.lanes.failed(key));
         for key in &outcome.closed {
             let (waiting, due) = (&self.waiting, &self.due);
-            self.lanes.finished(key, |position| {
-                waiting.get(&position).is_some_and(|waiting| due.contains(&(waiting.next, position)))
-            });
+            self.lanes.finished(key, |position| is_due_later(waiting, due, position));
         }
         Ok(())
     }
@@ -100,10 +98,12 @@ impl Runner {
             None => Vec::new(),
         };
         // What the log would not take anyway must not be committed.
-        if let Err(refusal) = self.log.check(&Append { events: append.clone(), ..Append::default() }) {
+        let batch = Append { events: append, ..Append::default() };
+        if let Err(refusal) = self.log.check(&batch) {
             let reason = format!("what it leads to cannot be appended: {refusal}");
             return self.give_up(task, reason, now, outcome);
         }
+        let append = batch.events;
         self.recent.note(&answer.changes);
         outcome.changes.push(answer.changes);
         outcome.entries.push(BookEntry::Handled { position, append: append.clone() });
