@@ -10,16 +10,17 @@
 //! - [`state`]: what versions have folded: tables, checkpoint, digest.
 //! - [`plugin`]: the sandbox: compile, limits, instances.
 //! - [`projection`]: the fold: catch-up, live, replay, commit policy.
-//! - [`reaction`]: effects: lanes, retries, the outbox.
+//! - [`reaction`]: effects: lanes, calls, timers, retries, the outbox.
 //! - [`query`]: reading state: tables, plug-in queries, waiting for a position.
 //! - [`deploy`]: versions of a name: watch the folder, replay, promote.
 //! - [`http`]: one file a resource.
 //! - [`cli`]: one file a command.
 //!
-//! Beside them stand [`clock`], the only place that asks what time it is, and
-//! `filter`: Bloom filters, for the sorted runs of `log` and of `state`.
+//! Beside them stand [`clock`], the only place that asks what time it is, [`client`]:
+//! HTTP clients, and `filter`: Bloom filters, for the sorted runs of `log` and of `state`.
 
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod deploy;
 pub mod engine;

@@ -37,7 +37,7 @@ impl Server {
         tokio::spawn(http::serve(listener, site, async {
             stopped.await.ok();
         }));
-        Self { url, client: reqwest::Client::new(), folder, _stop: stop }
+        Self { url, client: projectionist::client::builder().build().unwrap(), folder, _stop: stop }
     }
 
     fn plugin(&self, file: &str) -> PathBuf {

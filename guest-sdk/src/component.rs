@@ -3,9 +3,11 @@
 //!
 //! - here: the host, and what both kinds have;
 //! - `component/projection.rs`, `component/reaction.rs`: one kind each;
+//! - `component/http.rs`: calls over `wasi:http`;
 //! - `component/bindings.rs`: what wit-bindgen makes of the interface.
 
 pub mod bindings;
+pub mod http;
 pub mod projection;
 pub mod reaction;
 

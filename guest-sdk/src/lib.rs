@@ -100,12 +100,15 @@
 //! assert_eq!(harness.appended()[0].event_type(), "review.asked-for");
 //! ```
 //!
+//! It can also call others over HTTP; see [`http`].
+//!
 //! # What is where
 //! - `table/`: [`Table`] with its cache, its [`Index`]es and ordered reads
 //! - `key.rs`: what can be a [`Key`](key::Key), and how keys are encoded
 //! - `event.rs`, `payload.rs`, `time.rs`, `random.rs`: [`Event`] and what it gives
 //! - `query.rs`, `describe.rs`, `setting.rs`: the rest of what an author meets
 //! - `runner.rs`: folds blocks, flushes, answers queries
+//! - [`http`]: what a reaction calls
 //! - `reaction.rs`: what a reaction's handlers answer, and what calls them
 //! - `component.rs`: the runner behind the interface in `wit/`, on wasm only
 //! - `memory.rs`: what the target's C library does too slowly
@@ -125,6 +128,7 @@ mod describe;
 mod event;
 #[cfg(not(target_family = "wasm"))]
 pub mod harness;
+pub mod http;
 pub mod key;
 #[cfg(any(target_family = "wasm", test))]
 #[allow(unsafe_code, reason = "it stands in for a function of the C library")]
@@ -139,14 +143,14 @@ mod table;
 mod time;
 
 pub use event::{Attribute, DataError, Event};
-pub use projectionist_sdk_macros::{Projection, Reaction, on, on_any, projection, query, reaction};
+pub use projectionist_sdk_macros::{Projection, Reaction, on, on_any, on_timer, projection, query, reaction};
 pub use query::QueryError;
 pub use random::{Random, Uuid};
-pub use reaction::{Effects, Failure, NewEvent};
+pub use reaction::{Effects, Failure, NewEvent, Timer};
 pub use serde_json::{Value, json};
 pub use setting::setting;
 pub use table::{Index, Ref, Row, Rows, Table};
-pub use time::{Date, TimeError, Timestamp};
+pub use time::{Date, TimeError, Timestamp, now};
 
 /// All that most plug-ins need.
 pub mod prelude {
@@ -154,7 +158,7 @@ pub mod prelude {
 
     pub use crate::{
         Date, Effects, Event, Failure, Index, NewEvent, Projection, QueryError, Reaction, Ref, Rows, Table,
-        Timestamp, Value, json, on, on_any, projection, query, reaction,
+        Timer, Timestamp, Value, http, json, now, on, on_any, on_timer, projection, query, reaction,
     };
 }
 

@@ -11,6 +11,7 @@ use crate::{
     query::{Arguments, QueryError},
     runner::Handlers,
     table::Changes,
+    time::Timestamp,
 };
 
 /// An event to append, as the answer to another.
@@ -90,9 +91,66 @@ impl NewEvent {
 }
 
 /// What an event leads to. All of it happens once, or nothing.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use projectionist_sdk::prelude::*;
+///
+/// /// Reminds whoever has not paid after a week.
+/// #[derive(Reaction)]
+/// struct Reminder {}
+///
+/// #[reaction(new_version = "continue")]
+/// impl Reminder {
+///     #[on("invoice.sent")]
+///     fn sent(&mut self, event: &Event) -> Effects {
+///         Effects::none().timer(event.subject(), event.time() + Duration::from_secs(7 * 24 * 3600))
+///     }
+///
+///     #[on("invoice.paid")]
+///     fn paid(&mut self, event: &Event) -> Effects {
+///         Effects::none().cancel(event.subject())
+///     }
+///
+///     #[on_timer]
+///     fn due(&mut self, event: &Event, timer: Timer) -> NewEvent {
+///         NewEvent::new("invoice.reminded").subject(event.subject())
+///     }
+/// }
+///
+/// use projectionist_sdk::harness::{ReactionHarness, event};
+///
+/// let mut harness = ReactionHarness::<Reminder>::new();
+/// harness.at("2024-05-01T10:00:00Z");
+/// harness.handle(event("invoice.sent").subject("invoice/1").time("2024-05-01T10:00:00Z"));
+/// harness.handle(event("invoice.sent").subject("invoice/2").time("2024-05-01T10:00:00Z"));
+/// harness.handle(event("invoice.paid").subject("invoice/1"));
+/// harness.at("2024-05-08T09:59:59Z");
+/// assert_eq!(harness.appended(), []);
+/// harness.at("2024-05-08T10:00:00Z");
+/// assert_eq!(harness.appended(), [NewEvent::new("invoice.reminded").subject("invoice/2")]);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     pub(crate) append: Vec<NewEvent>,
+    pub(crate) timers: Vec<TimerChange>,
+}
+
+/// A timer that is set, moved or cancelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TimerChange {
+    pub(crate) key: String,
+    pub(crate) at: Option<Timestamp>,
+}
+
+/// A timer that is due, as a method with `#[on_timer]` gets it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Timer {
+    /// Under which it was set.
+    pub key: String,
+    /// When it was due; it is never early.
+    pub due: Timestamp,
 }
 
 impl Effects {
@@ -104,6 +162,19 @@ impl Effects {
     /// Also appends an event; events are appended in this order.
     pub fn append(mut self, event: NewEvent) -> Self {
         self.append.push(event);
+        self
+    }
+
+    /// Also sets a timer, or moves the one of this key: when it is due, the method with
+    /// `#[on_timer]` is called, once, with the subject of this event.
+    pub fn timer(mut self, key: impl Into<String>, due: Timestamp) -> Self {
+        self.timers.push(TimerChange { key: key.into(), at: Some(due) });
+        self
+    }
+
+    /// Also cancels the timer of this key, if there is one.
+    pub fn cancel(mut self, key: impl Into<String>) -> Self {
+        self.timers.push(TimerChange { key: key.into(), at: None });
         self
     }
 }
@@ -122,13 +193,13 @@ impl From<NewEvent> for Effects {
 
 impl From<Option<NewEvent>> for Effects {
     fn from(event: Option<NewEvent>) -> Self {
-        Self { append: event.into_iter().collect() }
+        Self { append: event.into_iter().collect(), ..Self::none() }
     }
 }
 
 impl From<Vec<NewEvent>> for Effects {
     fn from(append: Vec<NewEvent>) -> Self {
-        Self { append }
+        Self { append, ..Self::none() }
     }
 }
 
@@ -176,6 +247,9 @@ pub trait Reaction: Handlers {
     const LANE: &'static str;
     fn react(&mut self, handler: u32, event: &Event<'_>) -> Result<Effects, Failure>;
 }
+
+/// The type of the events that timers become; `#[on_timer]` knows it as well.
+pub(crate) const TIMER_DUE: &str = "projectionist.timer.due";
 
 /// Says that a reaction is used; see [`used`](crate::runner::used).
 #[doc(hidden)]
@@ -269,6 +343,9 @@ impl<R: Reaction> Reactor<R> {
             if let Some(handler) = R::handler(&block.names[head.type_ as usize]) {
                 effects = reaction.react(handler, &Event::new(block, head))?;
             }
+        }
+        if !effects.timers.is_empty() && R::handler(TIMER_DUE).is_none() {
+            return Err(Failure::reject("a timer is set, but no method with `#[on_timer]` waits for it"));
         }
         self.changed = Some(reaction);
         Ok(effects)

@@ -1,7 +1,9 @@
-//! Points in time and calendar days, UTC. Arithmetic only: a projection has no
-//! clock, and takes its times from the events.
+//! Points in time and calendar days, UTC. A projection has no clock, and takes its
+//! times from the events; a reaction may ask for the time.
 
-use std::{fmt, str::FromStr, time::Duration};
+#[cfg(not(target_family = "wasm"))]
+use std::cell::Cell;
+use std::{fmt, ops::Add, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -48,6 +50,39 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0).max(0) as u64)
     }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+    }
+}
+
+/// The time, for reactions; in a projection it stands still, at the Unix epoch. In
+/// native tests it is what the test says:
+/// [`ReactionHarness::at`](crate::harness::ReactionHarness::at).
+pub fn now() -> Timestamp {
+    #[cfg(target_family = "wasm")]
+    {
+        let now = wasip2::clocks::wall_clock::now();
+        let seconds = i64::try_from(now.seconds).unwrap_or(i64::MAX);
+        Timestamp(seconds.saturating_mul(1_000_000).saturating_add(i64::from(now.nanoseconds / 1_000)))
+    }
+    #[cfg(not(target_family = "wasm"))]
+    NOW.get()
+}
+
+#[cfg(not(target_family = "wasm"))]
+thread_local! {
+    static NOW: Cell<Timestamp> = const { Cell::new(Timestamp(0)) };
+}
+
+/// Sets the clock of native tests.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn set_now(now: Timestamp) {
+    NOW.set(now);
 }
 
 /// Why a text is no time or date.

@@ -11,6 +11,7 @@ use projectionist_tests::program::workspace;
 
 /// What each module of the engine may use, beside those of `FREE`.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("client", &[]),
     ("clock", &[]),
     ("event", &[]),
     ("filter", &[]),
@@ -31,13 +32,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// What all may use.
-const FREE: &[&str] = &["clock", "event", "filter"];
+const FREE: &[&str] = &["client", "clock", "event", "filter"];
 
 /// Which crates may appear only in some modules.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("redb", &["log", "state"]),
     ("wasmtime", &["plugin"]),
     ("wasmtime_wasi", &["plugin"]),
+    ("wasmtime_wasi_http", &["plugin"]),
+    ("rustls", &["client"]),
     ("axum", &["http"]),
     ("utoipa_axum", &["http"]),
     ("notify", &["deploy"]),

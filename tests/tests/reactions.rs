@@ -142,7 +142,8 @@ fn dead_letters(server: &Server) -> Vec<Value> {
 #[test]
 fn dead_letters_are_looked_at_tried_again_and_dropped() {
     let mut server = Server::start();
-    server.configure("echo", "[retries]\nattempts = 1\n");
+    // With one lane there is one instance, and it remembers what has failed before.
+    server.configure("echo", "[policies]\nlanes = 1\n[retries]\nattempts = 1\n");
     server.drop_in("echo");
     let all: Vec<Value> =
         (1..=6).map(|id| asked(id, &format!("subject-{}", id % 2), json!({ "failures": 1 }))).collect();
@@ -156,7 +157,7 @@ fn dead_letters_are_looked_at_tried_again_and_dropped() {
         "{letter}"
     );
 
-    // The instance remembers that it has failed before, so now it answers.
+    // It has failed before, so now it is answered.
     let one = server.run(&["dead-letters", "echo", "2", "--retry", "--json"]).json();
     assert_eq!(one, json!({ "count": 1 }));
     let until = |server: &Server, count: usize| {

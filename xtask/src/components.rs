@@ -107,7 +107,10 @@ fn packages(which: Which) -> Result<Vec<String>> {
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let packages = packages.filter(|package| {
         let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
-        manifest.parent().is_some_and(|folder| which.has(folder))
+        let targets = package["targets"].as_array().into_iter().flatten();
+        let mut types = targets.flat_map(|target| target["crate_types"].as_array().into_iter().flatten());
+        // Beside plug-ins there may be programs that they need.
+        manifest.parent().is_some_and(|folder| which.has(folder)) && types.any(|kind| kind == "cdylib")
     });
     Ok(packages.map(|package| text(&package["name"])).collect())
 }

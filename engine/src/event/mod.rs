@@ -61,6 +61,9 @@ pub struct Envelope {
 /// led to this one.
 pub const CORRELATION: &str = "correlationid";
 
+/// The type of the events that reactions' timers become when they are due.
+pub const TIMER_DUE: &str = "projectionist.timer.due";
+
 /// The extension attribute that says which event, by its id, led to this one.
 pub const CAUSATION: &str = "causationid";
 

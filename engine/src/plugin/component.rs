@@ -9,7 +9,7 @@ use super::{
     guest::{self, Guest},
     instance::{Calls, Instance},
     output::Output,
-    settings::{PARTITIONS, Settings},
+    settings::{PARTITIONS, Settings, secrets::Values as SecretValues},
     state::{NoState, StateReader},
     stop, validate,
 };
@@ -45,6 +45,10 @@ impl Plugin {
             .map_err(|reason| PluginError::Description { plugin: plugin.name.to_string(), reason })?;
         validate::fits_kind(&description, plugin.kind())
             .map_err(|reason| PluginError::Description { plugin: plugin.name.to_string(), reason })?;
+        if plugin.kind() == Kind::Reaction {
+            SecretValues::read(&plugin.settings.secrets)
+                .map_err(|reason| PluginError::Secret { plugin: plugin.name.to_string(), reason })?;
+        }
         let asked = plugin.settings.policies.partitions;
         if asked.is_some_and(|count| count > 1) && description.partition_by.is_none() {
             return Err(PluginError::Description {

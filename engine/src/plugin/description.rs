@@ -3,6 +3,8 @@
 //! Fields that the host does not know are ignored, so that newer plug-ins run
 //! on older hosts; wrong ones refuse the plug-in with the reason.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// What a plug-in is, told by what its component exports.
@@ -13,6 +15,15 @@ pub enum Kind {
     Projection,
     /// It answers events with effects.
     Reaction,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Projection => "projection",
+            Self::Reaction => "reaction",
+        })
+    }
 }
 
 /// A plug-in's description of itself.

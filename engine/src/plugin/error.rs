@@ -48,6 +48,14 @@ pub enum PluginError {
         /// Which change.
         reason: String,
     },
+    /// A secret that its settings name has no value.
+    #[error("{plugin} cannot start: {reason}")]
+    Secret {
+        /// The plug-in.
+        plugin: String,
+        /// Which, and where it was looked for.
+        reason: String,
+    },
     /// The host itself could not do it.
     #[error("the sandbox for {plugin} could not be set up: {reason}")]
     Host {

@@ -7,6 +7,7 @@ use std::{
 
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::{
     description::Kind,
@@ -15,6 +16,7 @@ use super::{
     state::StateReader,
     stop::Stop,
     units::{format_duration, format_size},
+    wasi::Calls,
 };
 use crate::{clock, event::Partition};
 
@@ -42,6 +44,9 @@ pub(super) struct Guest {
     pub(super) printer: Printer,
     pub(super) resources: ResourceTable,
     wasi: WasiCtx,
+    pub(super) http: WasiHttpCtx,
+    /// Who makes its calls.
+    pub(super) calls: Calls,
 }
 
 impl Guest {
@@ -75,6 +80,8 @@ impl Guest {
             printer,
             resources,
             wasi,
+            http: WasiHttpCtx::new(),
+            calls: Calls::default(),
         };
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.meter);

@@ -135,7 +135,10 @@ impl Shared {
         })?;
         let kind = inspect::check_fit(&self.engine, &component).map_err(unfit)?;
         let mut linker = self.linker.clone();
-        let linked = wasi::refuse(&self.engine, &mut linker, &component).and_then(|()| {
+        let linked = wasi::refuse(&self.engine, kind, &mut linker, &component).and_then(|()| {
+            if kind == Kind::Reaction {
+                wasi::add_http_to_linker(&mut linker)?;
+            }
             let pre = linker.instantiate_pre(&component)?;
             let plugin = plugin_interface::GuestIndices::new(&pre)?;
             let work = match kind {

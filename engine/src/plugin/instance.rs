@@ -15,10 +15,11 @@ use super::{
     crossing::Crossing,
     error::{ApplyError, CallError, PluginError, ReactError},
     guest::{self, Guest},
+    outbound::{NoOutbound, Outbound},
     state::StateReader,
     stop,
 };
-use crate::event::Block;
+use crate::event::{Block, Timestamp};
 
 /// A running plug-in. After an error other than [`CallError::UnknownQuery`],
 /// [`CallError::BadArguments`] or [`CallError::Failed`] it cannot be used any
@@ -58,6 +59,37 @@ pub struct NewEvent {
     pub tags: Vec<String>,
 }
 
+/// A timer that a reaction sets, moves or cancels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimerChange {
+    /// The reaction's own name for it.
+    pub key: String,
+    /// When it is due; none: never any more.
+    pub at: Option<Timestamp>,
+}
+
+/// What an event leads to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reacted {
+    /// The events to append, in order.
+    pub append: Vec<NewEvent>,
+    /// In order: of several of the same key the last one counts.
+    pub timers: Vec<TimerChange>,
+}
+
+impl From<reaction_interface::Outcome> for Reacted {
+    fn from(outcome: reaction_interface::Outcome) -> Self {
+        let timer = |timer: reaction_interface::Timer| TimerChange {
+            key: timer.key,
+            at: timer.at.map(Timestamp::from_micros),
+        };
+        Self {
+            append: outcome.append.into_iter().map(NewEvent::from).collect(),
+            timers: outcome.timers.into_iter().map(timer).collect(),
+        }
+    }
+}
+
 impl From<reaction_interface::NewEvent> for NewEvent {
     fn from(event: reaction_interface::NewEvent) -> Self {
         let reaction_interface::NewEvent { type_: event_type, subject, content_type, data, tags } = event;
@@ -79,6 +111,11 @@ impl Instance {
     /// Lets it read another state from now on.
     pub fn set_state(&mut self, state: Arc<dyn StateReader>) {
         self.store.data_mut().state = state;
+    }
+
+    /// Lets it make its calls through somebody from now on; none: it makes none.
+    pub fn set_outbound(&mut self, outbound: Option<Arc<dyn Outbound>>) {
+        self.store.data_mut().calls.0 = outbound.unwrap_or_else(|| Arc::new(NoOutbound));
     }
 
     /// How many bytes of memory it has by now.
@@ -118,8 +155,8 @@ impl Instance {
         }
     }
 
-    /// Answers an event, the only one of a block. Answers the events to append.
-    pub async fn react(&mut self, event: &Block) -> Result<Vec<NewEvent>, ReactError> {
+    /// Answers an event, the only one of a block.
+    pub async fn react(&mut self, event: &Block) -> Result<Reacted, ReactError> {
         let Calls::Reaction(reaction) = &self.calls else {
             return Err(ReactError::Trap { reason: "answers no events: it is a projection".to_owned() });
         };
@@ -129,7 +166,7 @@ impl Instance {
         let block = events::Block { names: &names, heads: &heads, bytes: &event.bytes };
         let call = reaction.call_react(&mut self.store, block).await;
         match self.end(call, false) {
-            Ok(Ok(outcome)) => Ok(outcome.append.into_iter().map(NewEvent::from).collect()),
+            Ok(Ok(outcome)) => Ok(outcome.into()),
             Ok(Err(reaction_interface::Failure::Retry(reason))) => {
                 Err(ReactError::Retry { reason: stop::shortened(&reason) })
             }

@@ -3,6 +3,7 @@
 //! The way of a file, from the outside in:
 //!
 //! - [`Settings`] (`settings.rs`, `units.rs`): the file beside the component.
+//!   `settings/http.rs`, `settings/secrets.rs`: what it may call, and use unseen.
 //! - [`Host`] (`host.rs`): the engine; loads components. `inspect.rs` says what
 //!   a file is and whether it fits, `cache.rs` keeps compiled code on disk,
 //!   `code.rs` lets plug-ins of the same bytes share it in memory.
@@ -12,6 +13,7 @@
 //!   query. `crossing.rs`: how a block gets into it.
 //! - `guest.rs`: what the host keeps for an instance: meters, output, state.
 //! - `wasi/`: what a guest finds of WASI: nothing that differs from run to run.
+//! - [`Outbound`] (`outbound.rs`): who makes a reaction's calls.
 //! - [`StateReader`] (`state.rs`): what a guest can read of its own state.
 //! - `stop.rs`: why an instance was stopped, in words.
 //! - `output.rs`: what a guest prints.
@@ -33,6 +35,7 @@ mod guest;
 mod host;
 mod inspect;
 mod instance;
+mod outbound;
 mod output;
 mod settings;
 mod state;
@@ -45,9 +48,15 @@ pub use changes::Changes;
 pub use component::Plugin;
 pub use error::{ApplyError, CallError, PluginError, ReactError};
 pub use host::{Host, HostSettings};
-pub use instance::{Instance, NewEvent};
+pub use instance::{Instance, NewEvent, Reacted, TimerChange};
+pub use outbound::{Outbound, OutboundError};
 pub use output::{Output, Stream};
-pub use settings::{CACHE_VARIABLE, Limits, Policies, Retries, Settings, SettingsError, version_digest};
+pub use settings::{
+    CACHE_VARIABLE, Http, Limits, Policies, Retries, Secret, Settings, SettingsError,
+    http::{Breaker, Host as HttpHost, NotAllowed},
+    secrets::Values as SecretValues,
+    version_digest,
+};
 pub use state::{NoState, Row, StateReader};
 pub use units::{ByteSize, format_duration, format_size, parse_duration, parse_size};
 

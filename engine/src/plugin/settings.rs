@@ -9,16 +9,23 @@
 //! partitions = 8
 //! [retries]                     # how a reaction goes on after a failure
 //! attempts = 5
+//! [http]                        # what a reaction may call: see `settings/http.rs`
+//! [secrets.mail-token]          # what it may use unseen: see `settings/secrets.rs`
 //! [values]                      # what the component reads from its environment
 //! currency = "EUR"
 //! ```
 //!
 //! Unknown keys are refused: a limit that is misspelt would protect nobody.
 
+pub(super) mod http;
+mod retries;
+pub(super) mod secrets;
+
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
 
+pub use self::{http::Http, retries::Retries, secrets::Secret};
 use super::{
     description::OnFailure,
     units::{ByteSize, format_size, parse_duration},
@@ -39,6 +46,10 @@ pub struct Settings {
     pub policies: Policies,
     /// How a reaction goes on after a failure.
     pub retries: Retries,
+    /// What a reaction may call over HTTP, and how.
+    pub http: Http,
+    /// What it may use in headers without seeing it.
+    pub secrets: BTreeMap<String, Secret>,
     /// What it reads from its environment.
     #[serde(deserialize_with = "scalars")]
     pub values: BTreeMap<String, String>,
@@ -125,41 +136,6 @@ impl Default for Policies {
             commit_interval: Duration::from_secs(5),
             block_events: 4096,
             lanes: 32,
-        }
-    }
-}
-
-/// How a reaction goes on after a failure: it waits longer and longer, and then gives
-/// the event up.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Retries {
-    /// How long it waits after the first failure.
-    #[serde(deserialize_with = "duration")]
-    pub first: Duration,
-    /// How many times longer after each further one.
-    pub factor: f64,
-    /// How long it waits at most.
-    #[serde(deserialize_with = "duration")]
-    pub most: Duration,
-    /// By which part of that it may wait less or more, at random.
-    pub jitter: f64,
-    /// After so many failures the event becomes a dead letter …
-    pub attempts: u32,
-    /// … or after so long since the first.
-    #[serde(deserialize_with = "duration")]
-    pub total: Duration,
-}
-
-impl Default for Retries {
-    fn default() -> Self {
-        Self {
-            first: Duration::from_secs(1),
-            factor: 2.0,
-            most: Duration::from_secs(300),
-            jitter: 0.2,
-            attempts: 20,
-            total: Duration::from_secs(24 * 3600),
         }
     }
 }
@@ -282,6 +258,7 @@ impl Settings {
         count("policies.block-events", self.policies.block_events, 1, 65_536)?;
         count("policies.lanes", self.policies.lanes, 1, 10_000)?;
         self.retries.check()?;
+        self.http.check()?;
         size("policies.commit-bytes", self.policies.commit_bytes, 1, 2 << 30)?;
         size("policies.flush-bytes", self.policies.flush_bytes.unwrap_or(1), 1, 2 << 30)?;
         for name in self.values.keys() {
@@ -295,27 +272,6 @@ impl Settings {
             if self.values[name].contains('\0') {
                 return wrong("contains a NUL character, which an environment variable cannot");
             }
-        }
-        Ok(())
-    }
-}
-
-impl Retries {
-    fn check(&self) -> Result<(), SettingsError> {
-        let range = |field, value: String, range: &str| {
-            Err(SettingsError::Range { field, value, range: range.to_owned() })
-        };
-        if self.first < Duration::from_millis(1) || self.first > self.most {
-            return range("retries.first", format!("{:?}", self.first), "from 1ms to retries.most");
-        }
-        if !(1.0..=100.0).contains(&self.factor) {
-            return range("retries.factor", self.factor.to_string(), "from 1 to 100");
-        }
-        if !(0.0..=1.0).contains(&self.jitter) {
-            return range("retries.jitter", self.jitter.to_string(), "from 0 to 1");
-        }
-        if self.attempts == 0 {
-            return range("retries.attempts", self.attempts.to_string(), "at least 1");
         }
         Ok(())
     }

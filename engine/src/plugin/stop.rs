@@ -6,6 +6,7 @@ use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
 use super::{
+    description::Kind,
     guest::{Guest, Meter},
     units::format_size,
 };
@@ -33,8 +34,8 @@ pub(super) enum Stop {
     ManyRandom { asked: u64, most: u64 },
     #[error("asked for random bytes, which the system does not give: {reason}")]
     NoRandom { reason: String },
-    #[error("called {function}: a projection's sandbox has no {kind}")]
-    Refused { function: String, kind: &'static str },
+    #[error("called {function}: a {of}'s sandbox has no {kind}")]
+    Refused { function: String, of: Kind, kind: &'static str },
     #[error("asked for table {table}, but describes only {tables}")]
     UnknownTable { table: u32, tables: usize },
     #[error("read more than {} of its state in one call to the host: read it in parts", format_size(*.limit))]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    event::{Block, Position},
+    event::{Block, Head, Position},
     state::BookEntry,
 };
 
@@ -32,13 +32,22 @@ impl Backlog {
         Self { open, noted, handled_to, read_to: handled_to, ..Self::default() }
     }
 
-    /// The log has been read up to a position. Answers where the new events stand.
-    pub(super) fn read(&mut self, events: &Block, to: Position) -> Vec<Position> {
-        for (index, head) in events.heads.iter().enumerate() {
-            self.open.insert(head.position, events.select(index..index + 1, |_| true));
-        }
+    /// The log has been read up to a position. Answers where those of the new events
+    /// stand that are wanted.
+    pub(super) fn read(
+        &mut self,
+        events: &Block,
+        to: Position,
+        wanted: impl Fn(&Head) -> bool,
+    ) -> Vec<Position> {
         self.read_to = to;
-        events.heads.iter().map(|head| head.position).collect()
+        let wanted = events.heads.iter().enumerate().filter(|(_, head)| wanted(head));
+        let mut positions = Vec::with_capacity(events.heads.len());
+        for (index, head) in wanted {
+            self.open.insert(head.position, events.select(index..index + 1, |_| true));
+            positions.push(head.position);
+        }
+        positions
     }
 
     /// An event is to be handled after all: a block of it alone.

@@ -5,7 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{event::Position, state::Waiting};
+use super::calls::{Caller, CallsStatus};
+use crate::{
+    event::{Position, Timestamp},
+    state::Waiting,
+};
 
 /// What a reaction does just now, and what it has done since it was started.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +20,10 @@ pub struct Activity {
     pub backlog: usize,
     /// Those that have failed and are to be handled again, by position.
     pub waiting: Vec<Waiting>,
+    /// How many timers it has.
+    pub timers: usize,
+    /// The keys of those that are next, at most 100, and when they are due.
+    pub next_timers: Vec<(String, Timestamp)>,
     /// Why it begins with no new events, if it does not: those that it began with have
     /// all failed.
     pub paused: Option<String>,
@@ -34,6 +42,7 @@ pub struct Activity {
 pub struct Handle {
     activity: Arc<Mutex<Activity>>,
     commands: mpsc::UnboundedSender<Command>,
+    caller: Arc<Caller>,
 }
 
 /// What is asked of a runner.
@@ -89,15 +98,20 @@ pub(super) struct Told {
 
 impl Handle {
     /// A handle, and the runner's side of it.
-    pub(super) fn new() -> (Self, Told) {
+    pub(super) fn new(caller: Arc<Caller>) -> (Self, Told) {
         let (sender, commands) = mpsc::unbounded_channel();
         let activity = Arc::default();
-        (Self { activity: Arc::clone(&activity), commands: sender }, Told { activity, commands })
+        (Self { activity: Arc::clone(&activity), commands: sender, caller }, Told { activity, commands })
     }
 
     /// What the reaction does.
     pub fn activity(&self) -> Activity {
         self.activity.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What its calls have come to.
+    pub fn calls(&self) -> CallsStatus {
+        self.caller.status()
     }
 
     /// Why it begins with no new events, if it does not.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::{
+    calls::{EventCalls, Notes},
     lanes::LaneKey,
     reads::{Read, Tracked},
 };
 use crate::{
-    event::{Block, Partition, Position},
-    plugin::{Changes, Instance, NewEvent, NoState, PluginError, ReactError, format_duration},
+    event::{Block, Partition, Position, Timestamp},
+    plugin::{Changes, Instance, NoState, PluginError, ReactError, Reacted, format_duration},
     projection::Version,
     state::View,
 };
@@ -19,8 +20,7 @@ pub(super) struct Task {
     pub(super) position: Position,
     /// It alone.
     pub(super) event: Block,
-    /// The state as it stands, and the moment of that.
-    pub(super) view: Arc<View>,
+    /// The moment as of which it reads the state.
     pub(super) since: u64,
 }
 
@@ -34,16 +34,24 @@ pub(super) struct Finished {
     pub(super) instance: Option<Instance>,
 }
 
-/// What an event leads to.
+impl Finished {
+    /// Of an event that leads to nothing, whatever the reaction would make of it.
+    pub(super) fn without_effect(task: Task) -> Self {
+        Self { task, reads: Vec::new(), result: Ok(Answer::default()), instance: None }
+    }
+}
+
+/// What an event leads to; by default, nothing.
+#[derive(Default)]
 pub(super) struct Answer {
-    pub(super) append: Vec<NewEvent>,
+    pub(super) reacted: Reacted,
     pub(super) changes: Changes,
 }
 
 impl Answer {
     /// About how many bytes it takes.
     pub(super) fn bytes(&self) -> usize {
-        let appended = self.append.iter().map(|event| event.data.len() + 256).sum::<usize>();
+        let appended = self.reacted.append.iter().map(|event| event.data.len() + 256).sum::<usize>();
         let changed = self.changes.iter().map(|(_, key, value)| key.len() + value.map_or(0, <[u8]>::len));
         appended + changed.sum::<usize>()
     }
@@ -55,37 +63,69 @@ pub(super) enum Failed {
     Retry(String),
     /// It never will.
     Reject(String),
+    /// It cannot be tried before then, for that reason.
+    Blocked(Timestamp, String),
     /// No event's fault: the host's.
     Host(String),
 }
 
 /// Answers an event, with an instance that has answered before or a new one.
-pub(super) async fn handle(version: Arc<Version>, instance: Option<Instance>, task: Task) -> Finished {
-    let state = Arc::new(Tracked::new(Arc::clone(&task.view)));
+pub(super) async fn handle(
+    version: Arc<Version>,
+    instance: Option<Instance>,
+    (view, calls): (Arc<View>, Arc<EventCalls>),
+    task: Task,
+) -> Finished {
+    let state = Arc::new(Tracked::new(view));
     let limit = version.plugin().settings().limits.time;
-    let working = tokio::time::timeout(limit, work(&version, instance, &state, &task.event)).await;
+    let working = tokio::time::timeout(limit, work(&version, instance, (&state, &calls), &task.event)).await;
     let (mut instance, result) = working.unwrap_or_else(|_| {
         let limit = format_duration(limit);
         (None, Err(Failed::Retry(format!("it took more than {limit} for an event (limits.time)"))))
     });
-    let result = match state.failed() {
-        Some(reason) => Err(Failed::Host(reason.to_owned())),
-        None => result,
-    };
+    let result = judged(result, state.failed(), calls.end());
     if let Some(instance) = &mut instance {
         // What it has read is as old as its task.
         instance.set_state(Arc::new(NoState));
+        instance.set_outbound(None);
     }
     Finished { task, reads: state.take(), result, instance }
+}
+
+/// What the host knows besides, whatever the guest has made of it.
+fn judged(
+    result: Result<Answer, Failed>,
+    state_failed: Option<&str>,
+    calls: Notes,
+) -> Result<Answer, Failed> {
+    let Notes { refused, differs, blocked, failed } = calls;
+    if let Some(reason) = state_failed.map(str::to_owned).or(failed) {
+        return Err(Failed::Host(reason));
+    }
+    if let Some(reason) = differs {
+        return Err(Failed::Reject(reason));
+    }
+    let named = |reason: String| match &refused {
+        Some(refused) if !reason.contains(refused.as_str()) => format!("{reason}: {refused}"),
+        _ => reason,
+    };
+    match (result, blocked) {
+        (Err(Failed::Retry(_) | Failed::Reject(_)), Some((until, reason))) => {
+            Err(Failed::Blocked(until, reason))
+        }
+        (Err(Failed::Retry(reason)), None) => Err(Failed::Retry(named(reason))),
+        (Err(Failed::Reject(reason)), None) => Err(Failed::Reject(named(reason))),
+        (result, _) => result,
+    }
 }
 
 async fn work(
     version: &Version,
     instance: Option<Instance>,
-    state: &Arc<Tracked>,
+    reaches: (&Arc<Tracked>, &Arc<EventCalls>),
     event: &Block,
 ) -> (Option<Instance>, Result<Answer, Failed>) {
-    let mut instance = match ready(version, instance, state).await {
+    let mut instance = match ready(version, instance, reaches).await {
         Ok(instance) => instance,
         Err(failed) => return (None, Err(failed)),
     };
@@ -98,26 +138,30 @@ async fn work(
 async fn ready(
     version: &Version,
     instance: Option<Instance>,
-    state: &Arc<Tracked>,
+    (state, calls): (&Arc<Tracked>, &Arc<EventCalls>),
 ) -> Result<Instance, Failed> {
-    if let Some(mut instance) = instance {
-        instance.set_state(Arc::clone(state) as _);
-        return Ok(instance);
-    }
-    let started = version.plugin().start(Arc::clone(state) as _, Partition::WHOLE).await;
-    started.map_err(|error| match error {
-        PluginError::Host { .. } => Failed::Host(error.to_string()),
-        error => Failed::Retry(error.to_string()),
-    })
+    let state = Arc::clone(state) as _;
+    let mut instance = match instance {
+        Some(mut instance) => {
+            instance.set_state(state);
+            instance
+        }
+        None => version.plugin().start(state, Partition::WHOLE).await.map_err(|error| match error {
+            PluginError::Host { .. } => Failed::Host(error.to_string()),
+            error => Failed::Retry(error.to_string()),
+        })?,
+    };
+    instance.set_outbound(Some(Arc::clone(calls) as _));
+    Ok(instance)
 }
 
 /// Also says, of what fails, whether the instance can be used again.
 async fn answer(instance: &mut Instance, event: &Block) -> Result<Answer, (Failed, bool)> {
-    let append = instance.react(event).await.map_err(|error| match error {
+    let reacted = instance.react(event).await.map_err(|error| match error {
         ReactError::Retry { reason } => (Failed::Retry(reason), true),
         ReactError::Reject { reason } => (Failed::Reject(reason), true),
         trap @ ReactError::Trap { .. } => (Failed::Retry(trap.to_string()), false),
     })?;
     let changes = instance.flush().await.map_err(|error| (Failed::Retry(error.to_string()), false))?;
-    Ok(Answer { append, changes })
+    Ok(Answer { reacted, changes })
 }

@@ -11,7 +11,9 @@
 //!   time do not overwrite each other's changes.
 //! - `backlog.rs`: the events that are known and not handled, and so how far all
 //!   are.
+//! - `calls.rs`: what it calls over HTTP meanwhile.
 //! - `retry.rs`: when a failed event is tried again, and when it is given up.
+//! - `timers.rs`: when it wants to be told of something.
 //! - `outbox.rs`: the events that others lead to: their ids, and how they get into
 //!   the log.
 //!
@@ -23,6 +25,7 @@
 //! kept in their sandbox (`plugin`).
 
 mod backlog;
+mod calls;
 mod handle;
 mod handling;
 mod lanes;
@@ -31,6 +34,8 @@ mod reads;
 mod retry;
 mod run;
 mod runner;
+mod timers;
 
+pub use calls::{BreakerStatus, CallsStatus, Counts, Refusal};
 pub use handle::{Activity, Handle, LetterError, Letters, What};
 pub use run::{Run, start};

@@ -1,7 +1,9 @@
 //! The events that others lead to: their ids, and how they get into the log.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    event::{Attribute, Block, CAUSATION, CORRELATION, Envelope, Head, Position},
+    event::{Attribute, Block, CAUSATION, CORRELATION, Envelope, Head, Position, TIMER_DUE, Timestamp},
     log::{Append, AppendError, EventLog, LogError},
     plugin::NewEvent,
 };
@@ -14,12 +16,10 @@ pub(super) fn envelopes(
     (block, head): (&Block, &Head),
     answer: Vec<NewEvent>,
 ) -> Vec<Envelope> {
-    let cause = String::from_utf8_lossy(block.slice(head.id)).into_owned();
-    let correlation = block.correlation(head).unwrap_or(&cause).to_owned();
-    let text = |name: &str, value: &str| (name.to_owned(), Attribute::String(value.to_owned()));
+    let extensions = because_of((block, head));
     let envelope = |(index, event): (usize, NewEvent)| Envelope {
         id: format!("{}-{index}", head.position),
-        source: format!("/reactions/{reaction}"),
+        source: source(reaction),
         event_type: event.event_type,
         subject: event.subject,
         // When it is recorded: whenever it is appended again, it is the same event.
@@ -27,9 +27,43 @@ pub(super) fn envelopes(
         content_type: event.content_type,
         data: event.data.into(),
         tags: event.tags,
-        extensions: [text(CORRELATION, &correlation), text(CAUSATION, &cause)].into(),
+        extensions: extensions.clone(),
     };
     answer.into_iter().enumerate().map(envelope).collect()
+}
+
+/// What the timer of an answer becomes in the log when it is due: an event about what
+/// the event is about that set it.
+pub(super) fn of_timer(
+    reaction: &str,
+    (block, head): (&Block, &Head),
+    (index, key, due): (usize, &str, Timestamp),
+) -> Envelope {
+    let subject = String::from_utf8_lossy(block.slice(head.subject)).into_owned();
+    Envelope {
+        id: format!("{}-timer-{index}", head.position),
+        source: source(reaction),
+        event_type: TIMER_DUE.to_owned(),
+        subject: Some(subject).filter(|subject| !subject.is_empty()),
+        time: None,
+        content_type: "application/json".to_owned(),
+        data: serde_json::json!({ "key": key, "due": due }).to_string().into_bytes().into(),
+        tags: Vec::new(),
+        extensions: because_of((block, head)),
+    }
+}
+
+/// The source of all events of a reaction.
+pub(super) fn source(reaction: &str) -> String {
+    format!("/reactions/{reaction}")
+}
+
+/// What an event that another leads to has from it.
+fn because_of((block, head): (&Block, &Head)) -> BTreeMap<String, Attribute> {
+    let cause = String::from_utf8_lossy(block.slice(head.id)).into_owned();
+    let correlation = block.correlation(head).unwrap_or(&cause).to_owned();
+    let text = |name: &str, value: String| (name.to_owned(), Attribute::String(value));
+    [text(CORRELATION, correlation), text(CAUSATION, cause)].into()
 }
 
 /// What becomes of an answer in the log.

@@ -37,6 +37,21 @@ pub(super) fn after_failure(
     Verdict::Again(Waiting { position, attempts, since, next: Timestamp::from_micros(next), reason })
 }
 
+/// An event could not even be tried: it is once that is possible again, and this does
+/// not count as an attempt.
+pub(super) fn when_possible(
+    position: Position,
+    before: Option<&Waiting>,
+    now: Timestamp,
+    next: Timestamp,
+    reason: String,
+) -> Waiting {
+    let (attempts, since) = before.map_or((0, now), |before| (before.attempts, before.since));
+    // How long it is tried counts from its first own failure.
+    let since = if attempts == 0 { now } else { since };
+    Waiting { position, attempts, since, next, reason }
+}
+
 /// How long to wait after so many attempts.
 fn delay(retries: &Retries, attempts: u32, chance: f64) -> Duration {
     let steps = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);

@@ -1,11 +1,11 @@
 //! A reaction at work: started, and stopped.
 
-use std::sync::Arc;
+use std::{future, sync::Arc};
 
 use async_task::Task;
-use tokio::sync::watch;
+use tokio::{runtime, sync::watch};
 
-use super::{handle::Handle, runner::Runner};
+use super::{calls::Caller, handle::Handle, runner::Runner};
 use crate::{
     log::EventLog,
     projection::{Class, Scheduler, Version},
@@ -41,13 +41,24 @@ impl Run {
 }
 
 /// Starts a reaction.
+///
+/// # Panics
+/// Outside a tokio runtime.
 pub fn start(scheduler: &Scheduler, version: Arc<Version>, log: Arc<dyn EventLog>) -> Run {
     let stop = watch::Sender::new(false);
     let class = Arc::new(Class::default());
     // What it is behind, somebody waits for.
     class.set_live(true);
-    let (handle, told) = Handle::new();
-    let runner = Runner::new(Arc::clone(&version), log, told, stop.subscribe());
-    let task = scheduler.spawn(class, runner.follow());
+    let caller = Caller::new(Arc::clone(&version));
+    let (handle, told) = Handle::new(Arc::clone(&caller));
+    let runner = Runner::new(Arc::clone(&version), log, caller, told, stop.subscribe());
+    // Its calls need what not all of the scheduler's threads keep.
+    let runtime = runtime::Handle::current();
+    let mut following = Box::pin(runner.follow());
+    let following = future::poll_fn(move |context| {
+        let _entered = runtime.enter();
+        following.as_mut().poll(context)
+    });
+    let task = scheduler.spawn(class, following);
     Run { version, handle, stop, task }
 }

@@ -5,10 +5,12 @@
 //! thread and take turns; while one waits for something the others go on.
 //!
 //! - here: the loop; `runner/commit.rs`: what comes of events that are finished;
-//!   `runner/letters.rs`: what can be done about dead letters.
+//!   `runner/timers.rs`: timers that are set and due; `runner/letters.rs`: what can be
+//!   done about dead letters.
 
 mod commit;
 mod letters;
+mod timers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,16 +22,20 @@ use std::{
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{sync::watch, time::Instant};
 
+use self::timers::is_timer_of_another;
 use super::{
     backlog::Backlog,
+    calls::{Caller, EventCalls},
     handle::Told,
     handling::{Answer, Failed, Finished, Task, handle},
     lanes::{LaneKey, Lanes},
+    outbox,
     reads::Recent,
+    timers::{Timers, is_timer},
 };
 use crate::{
     clock,
-    event::{Block, Envelope, Partition, Position, Timestamp},
+    event::{Block, Envelope, Head, Partition, Position, Timestamp},
     log::EventLog,
     plugin::{Instance, Retries, description::Lane},
     projection::{Division, Halt, Phase, Source, Version},
@@ -53,6 +59,8 @@ const RERUNS: u32 = 3;
 const FAILING: usize = 50;
 /// … or, where none is left to be tried again, a new one, at such intervals.
 const PROBES: Duration = Duration::from_secs(60);
+/// How many of its timers it shows.
+const TIMERS_SHOWN: usize = 100;
 /// What has been handled without an effect outside is durable after so long.
 const DURABLE_AFTER: Duration = Duration::from_secs(1);
 
@@ -61,6 +69,7 @@ pub(super) struct Runner {
     version: Arc<Version>,
     log: Arc<dyn EventLog>,
     source: Source,
+    caller: Arc<Caller>,
     told: Told,
     stop: watch::Receiver<bool>,
     retries: Retries,
@@ -93,6 +102,7 @@ pub(super) struct Runner {
     due: BTreeSet<(Timestamp, Position)>,
     /// Committed, and not in the log as far as is known.
     outbox: Vec<(Position, Vec<Envelope>)>,
+    timers: Timers,
     /// What the next commit writes into the books beside what is finished.
     entries: Vec<BookEntry>,
     /// Since when something is committed that is not durable.
@@ -103,6 +113,7 @@ impl Runner {
     pub(super) fn new(
         version: Arc<Version>,
         log: Arc<dyn EventLog>,
+        caller: Arc<Caller>,
         told: Told,
         stop: watch::Receiver<bool>,
     ) -> Self {
@@ -127,10 +138,12 @@ impl Runner {
             waiting: BTreeMap::new(),
             due: BTreeSet::new(),
             outbox: Vec::new(),
+            timers: Timers::default(),
             entries: Vec::new(),
             eventual_since: None,
             version,
             log,
+            caller,
             told,
             stop,
         }
@@ -161,6 +174,7 @@ impl Runner {
                 self.obey(command)?;
             }
             self.send().await?;
+            self.fire().await?;
             let newest = *head.borrow_and_update();
             self.read(newest)?;
             self.resume(clock::now());
@@ -204,6 +218,8 @@ impl Runner {
         self.told.update(|activity| {
             activity.running = self.working.len();
             activity.backlog = self.backlog.len();
+            activity.timers = self.timers.len();
+            activity.next_timers = self.timers.soonest(TIMERS_SHOWN);
             let known = activity.waiting.iter().map(|waiting| (waiting.position, waiting.attempts));
             if !known.eq(self.waiting.values().map(|waiting| (waiting.position, waiting.attempts))) {
                 activity.waiting = self.waiting.values().cloned().collect();
@@ -225,6 +241,7 @@ impl Runner {
         self.due = books.waiting.iter().map(|waiting| (waiting.next, waiting.position)).collect();
         self.waiting = books.waiting.into_iter().map(|waiting| (waiting.position, waiting)).collect();
         self.outbox = books.outbox;
+        self.timers = Timers::new(books.timers);
         let open: Vec<Position> = self.backlog.positions().collect();
         for position in open {
             self.lanes.admit(self.key(position), position, self.waits(position));
@@ -274,22 +291,25 @@ impl Runner {
     /// When the next thing is to be done that nobody else announces.
     fn timer(&self) -> Option<Instant> {
         let durable = self.eventual_since.map(|since| since + DURABLE_AFTER);
-        let retry = self.due.first().map(|(at, _)| {
+        let due = self.due.first().map(|(at, _)| *at).into_iter().chain(self.timers.next()).min();
+        let due = due.and_then(|at| {
             let micros = at.as_micros().saturating_sub(clock::now().as_micros());
-            clock::instant() + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+            clock::instant().checked_add(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
         });
         let probe = self.probe_at.filter(|_| self.failing.len() >= FAILING && self.waiting.is_empty());
-        durable.into_iter().chain(retry).chain(probe).min().map(Instant::from_std)
+        durable.into_iter().chain(due).chain(probe).min().map(Instant::from_std)
     }
 
     /// Takes in events of the log, as many as there is room for.
     fn read(&mut self, newest: Position) -> Result<(), Halt> {
-        let begun = clock::instant();
+        let (begun, own) = (clock::instant(), outbox::source(self.version.name()));
         while self.backlog.len() < BACKLOG && self.backlog.read_to() < newest && begun.elapsed() < TURN {
             let (first, room) = (self.backlog.read_to() + 1, BACKLOG - self.backlog.len());
             let portion = self.source.portion(first, newest, room).map_err(Halt::of_host)?;
             let Some(portion) = portion else { break };
-            for position in self.backlog.read(&portion.events, portion.to) {
+            let events = &portion.events;
+            let wanted = |head: &Head| !is_timer_of_another(&own, events, head);
+            for position in self.backlog.read(events, portion.to, wanted) {
                 self.lanes.admit(self.key(position), position, self.waits(position));
             }
         }
@@ -333,10 +353,18 @@ impl Runner {
             let event = self.backlog.event(position).cloned();
             let event = event
                 .ok_or_else(|| Halt::of_host(format!("event {position} is lost; please report this")))?;
+            if is_timer(&event) && self.timers.of(&event).is_none() {
+                // It has been moved or cancelled.
+                let task = Task { key, position, event, since: self.recent.now() };
+                self.finished.push(Finished::without_effect(task));
+                self.lanes.ended();
+                continue;
+            }
             let (view, since) = (self.version.state().view().map_err(Halt::of_host)?, self.recent.now());
             self.begun.insert((since, position));
-            let task = Task { key, position, event, view, since };
-            let work = handle(Arc::clone(&self.version), self.idle.pop(), task);
+            let task = Task { key, position, event, since };
+            let calls = EventCalls::new(&self.caller, &task.event);
+            let work = handle(Arc::clone(&self.version), self.idle.pop(), (view, calls), task);
             self.working.push(Box::pin(work));
             // Most need to wait for nothing, and leave their instance to the next.
             self.take_finished();
@@ -388,7 +416,7 @@ impl Runner {
         self.idle.extend(finished.instance.take());
         match &finished.result {
             Ok(_) => self.succeeds(),
-            Err(Failed::Retry(reason) | Failed::Reject(reason)) => {
+            Err(Failed::Retry(reason) | Failed::Reject(reason) | Failed::Blocked(_, reason)) => {
                 self.fails(finished.task.position, reason);
             }
             Err(Failed::Host(_)) => {}

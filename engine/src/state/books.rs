@@ -32,6 +32,9 @@ const OUTBOX: TableDefinition<'static, Position, &[u8]> = TableDefinition::new("
 /// By position: [`Waiting`], as MessagePack with named fields.
 const WAITING: TableDefinition<'static, Position, &[u8]> = TableDefinition::new("waiting");
 
+/// By key: [`StoredTimer`], as MessagePack with named fields.
+const TIMERS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("timers");
+
 const ACTION: &str = "write a reaction's books";
 
 /// An event that is to be handled again.
@@ -47,6 +50,17 @@ pub struct Waiting {
     pub next: Timestamp,
     /// Why it failed the last time.
     pub reason: String,
+}
+
+/// A timer that is set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timer {
+    /// The reaction's own name for it.
+    pub key: String,
+    /// When it is due.
+    pub due: Timestamp,
+    /// What is appended then.
+    pub event: Envelope,
 }
 
 /// What changes in a reaction's books.
@@ -75,6 +89,10 @@ pub enum BookEntry {
     Revived(Waiting),
     /// An event that had been given up is forgotten.
     Dropped(Position),
+    /// A timer is set, or moved.
+    TimerSet(Timer),
+    /// There is no timer of this key any more.
+    TimerGone(String),
 }
 
 /// A reaction's books, as they stand.
@@ -89,6 +107,8 @@ pub struct Books {
     pub outbox: Vec<(Position, Vec<Envelope>)>,
     /// What is to be handled again.
     pub waiting: Vec<Waiting>,
+    /// Timers, by key.
+    pub timers: Vec<Timer>,
 }
 
 impl PartitionState {
@@ -123,6 +143,15 @@ impl PartitionState {
                 let (position, waiting) = entry.map_err(origin.failed(action))?;
                 let waiting = rmp_serde::from_slice(waiting.value());
                 books.waiting.push(waiting.map_err(|_| damaged(position.value()))?);
+            }
+        }
+        if let Ok(table) = read.open_table(TIMERS) {
+            for entry in table.iter().map_err(origin.failed(action))? {
+                let (key, timer) = entry.map_err(origin.failed(action))?;
+                let key = key.value().to_owned();
+                let StoredTimer { due, event } = rmp_serde::from_slice(timer.value())
+                    .map_err(|_| origin.damaged(format!("its timer {key:?} is not readable")))?;
+                books.timers.push(Timer { key, due, event: event.into() });
             }
         }
         Ok(books)
@@ -175,6 +204,11 @@ fn write_entries(write: &WriteTransaction, entries: &[BookEntry]) -> Result<(), 
                 waiting.insert(again.position, encoded(again).as_slice())?;
             }
             BookEntry::Dropped(position) => drop(dead_letters.remove(position)?),
+            BookEntry::TimerSet(Timer { key, due, event }) => {
+                let timer = StoredTimer { due: *due, event: event.into() };
+                write.open_table(TIMERS)?.insert(key.as_str(), encoded(&timer).as_slice())?;
+            }
+            BookEntry::TimerGone(key) => drop(write.open_table(TIMERS)?.remove(key.as_str())?),
         }
     }
     Ok(())
@@ -182,6 +216,12 @@ fn write_entries(write: &WriteTransaction, entries: &[BookEntry]) -> Result<(), 
 
 fn encoded(value: &impl Serialize) -> Vec<u8> {
     rmp_serde::to_vec_named(value).expect("strings, numbers and bytes always encode")
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredTimer {
+    due: Timestamp,
+    event: Stored,
 }
 
 /// An event as the outbox keeps it.

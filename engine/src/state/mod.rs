@@ -14,7 +14,8 @@
 //! - [`Digest`] (`digest.rs`): a hash of all entries, kept up change by change.
 //! - [`DeadLetter`] (`dead_letter.rs`): an event that could not be folded.
 //! - [`Books`] (`books.rs`): what a reaction has handled above its checkpoint, what it
-//!   has still to append and to try again.
+//!   has still to append and to try again. [`Call`] (`journal.rs`): what it has called,
+//!   and what came of it.
 //! - [`StateFolder`] (`folder.rs`): where their files lie.
 //! - [`catalog`]: which versions there are, which one is live, how it came to be.
 //! - [`key`]: keys, in FoundationDB's tuple encoding. [`value`]: values, in
@@ -32,6 +33,7 @@ mod dead_letter;
 mod digest;
 mod error;
 mod folder;
+mod journal;
 pub mod key;
 mod known;
 mod memtable;
@@ -47,12 +49,13 @@ pub mod value;
 mod version;
 mod view;
 
-pub use books::{BookEntry, Books, Waiting};
+pub use books::{BookEntry, Books, Timer, Waiting};
 pub use commit::{Change, Durability};
 pub use dead_letter::DeadLetter;
 pub use digest::Digest;
 pub use error::StateError;
 pub use folder::StateFolder;
+pub use journal::{Call, CallOutcome, Header};
 pub(crate) use known::Known;
 pub(crate) use memtable::Gathered;
 pub use meta::Checkpoint;

@@ -100,6 +100,14 @@ pub fn on_any(_: TokenStream, _: TokenStream) -> TokenStream {
     misplaced("on_any")
 }
 
+/// Handles the timers of a reaction that are due:
+/// `fn due(&mut self, event: &Event, timer: Timer)`. The event is about what the event
+/// was about that set the timer. See `Effects::timer`.
+#[proc_macro_attribute]
+pub fn on_timer(_: TokenStream, _: TokenStream) -> TokenStream {
+    misplaced("on_timer")
+}
+
 /// Answers a query; see `#[projection]`.
 #[proc_macro_attribute]
 pub fn query(_: TokenStream, _: TokenStream) -> TokenStream {

@@ -15,7 +15,7 @@ pub(crate) enum Method {
     Other,
 }
 
-/// A method under `#[on(…)]` or `#[on_any]`.
+/// A method under `#[on(…)]`, `#[on_any]` or `#[on_timer]`.
 pub(crate) struct Handler {
     pub(crate) name: Ident,
     /// The types that it handles; none: all that have no handler of their own.
@@ -41,7 +41,7 @@ impl Method {
     /// Reads a method and takes the attributes that make it a handler or query.
     pub(crate) fn take(method: &mut ImplItemFn) -> Result<Self> {
         let is_ours = |attribute: &Attribute| {
-            ["on", "on_any", "query"].iter().any(|name| attribute.path().is_ident(name))
+            ["on", "on_any", "on_timer", "query"].iter().any(|name| attribute.path().is_ident(name))
         };
         let ours: Vec<_> = method.attrs.iter().filter(|attribute| is_ours(attribute)).cloned().collect();
         method.attrs.retain(|attribute| !is_ours(attribute));
@@ -139,12 +139,24 @@ fn is_reference(ty: &Type) -> bool {
     matches!(ty, Type::Reference(_))
 }
 
+/// The type of the events that timers become when they are due.
+const TIMER_DUE: &str = "projectionist.timer.due";
+
 /// The types in `#[on("a", "b")]`; none in `#[on_any]` and `#[on("*")]`.
 fn events_of(attribute: &Attribute) -> Result<Option<Vec<LitStr>>> {
     if attribute.path().is_ident("on_any") {
         return match &attribute.meta {
             Meta::Path(_) => Ok(None),
             _ => Err(Error::new(attribute.span(), "`#[on_any]` takes no arguments; `#[on(\"type\")]` does")),
+        };
+    }
+    if attribute.path().is_ident("on_timer") {
+        return match &attribute.meta {
+            Meta::Path(_) => Ok(Some(vec![LitStr::new(TIMER_DUE, attribute.span())])),
+            _ => Err(Error::new(
+                attribute.span(),
+                "`#[on_timer]` takes no arguments: the timer's key is in `timer.key`",
+            )),
         };
     }
     let explain = |_| Error::new(attribute.span(), ON);

@@ -6,13 +6,14 @@ use super::{
     Host,
     bindings::{
         plugin::exports::projectionist::plugin::plugin::{Changes, QueryFailure},
-        reaction::exports::projectionist::plugin::reaction::{Block, Failure, NewEvent, Outcome},
+        reaction::exports::projectionist::plugin::reaction::{Block, Failure, NewEvent, Outcome, Timer},
     },
     cache_bytes, failed, flushed,
 };
 use crate::{
     event,
     reaction::{self, Reaction, Reactor},
+    time::Timestamp,
 };
 
 /// Where a component keeps its reaction.
@@ -40,7 +41,12 @@ pub fn react<R: Reaction>(cell: &'static LocalKey<Cell<R>>, block: Block) -> Res
         data: event.data,
         tags: event.tags,
     };
-    Ok(Outcome { append: effects.append.into_iter().map(event).collect() })
+    let timer =
+        |timer: reaction::TimerChange| Timer { key: timer.key, at: timer.at.map(Timestamp::as_micros) };
+    Ok(Outcome {
+        append: effects.append.into_iter().map(event).collect(),
+        timers: effects.timers.into_iter().map(timer).collect(),
+    })
 }
 
 pub fn flush<R: Reaction>(cell: &'static LocalKey<Cell<R>>) -> Changes {

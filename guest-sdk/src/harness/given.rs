@@ -66,6 +66,10 @@ impl GivenEvent {
         self
     }
 
+    pub(super) fn about(&self) -> &str {
+        &self.subject
+    }
+
     /// JSON data.
     pub fn data(self, data: Value) -> Self {
         self.bytes("application/json", data.to_string())

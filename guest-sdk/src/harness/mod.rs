@@ -2,7 +2,7 @@
 //! comes of them.
 //!
 //! - here: [`Harness`], for projections;
-//! - `reacting.rs`: [`ReactionHarness`];
+//! - `reacting.rs`: [`ReactionHarness`]; `calls.rs`: what it calls over HTTP;
 //! - `given.rs`: [`event`], an event with all that it can have;
 //! - `stored.rs`: committed state, in memory.
 //!
@@ -30,6 +30,7 @@
 //! harness.check_replay();
 //! ```
 
+pub(crate) mod calls;
 mod given;
 mod reacting;
 pub(crate) mod stored;

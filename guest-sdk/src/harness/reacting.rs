@@ -1,19 +1,26 @@
 //! Native tests of reactions.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    cell::{Ref, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
+    calls::{self, Double},
     given::{GivenEvent, Pending, event},
     stored::Stored,
 };
 use crate::{
     Failure, NewEvent,
     context::CACHE_BYTES,
+    http,
     query::QueryError,
-    reaction::{Reaction, Reactor},
-    setting,
+    reaction::{Reaction, Reactor, TIMER_DUE, TimerChange},
+    setting, time,
+    time::Timestamp,
 };
 
 /// A reaction under test. Answers events as the host would have it, without a
@@ -48,6 +55,10 @@ pub struct ReactionHarness<R> {
     pending: Pending,
     settings: BTreeMap<String, String>,
     appended: Vec<NewEvent>,
+    calls: Rc<RefCell<Double>>,
+    /// By key: when it is due, and what the event is about.
+    timers: BTreeMap<String, (Timestamp, String)>,
+    now: Timestamp,
 }
 
 impl<R: Reaction> Default for ReactionHarness<R> {
@@ -66,6 +77,9 @@ impl<R: Reaction> ReactionHarness<R> {
             pending: Pending::default(),
             settings: BTreeMap::new(),
             appended: Vec::new(),
+            calls: Rc::default(),
+            timers: BTreeMap::new(),
+            now: Timestamp::default(),
         }
     }
 
@@ -73,6 +87,20 @@ impl<R: Reaction> ReactionHarness<R> {
     pub fn setting(&mut self, name: &str, value: &str) -> &mut Self {
         self.settings.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// Answers the calls that it makes over HTTP from now on.
+    pub fn answer_calls(
+        &mut self,
+        script: impl FnMut(&http::Request) -> Result<http::Response, http::Error> + 'static,
+    ) -> &mut Self {
+        self.calls.borrow_mut().answer_with(script);
+        self
+    }
+
+    /// All calls that it has made so far, in order.
+    pub fn calls(&self) -> Ref<'_, [http::Request]> {
+        Ref::map(self.calls.borrow(), |double| double.made.as_slice())
     }
 
     /// Handles an event with JSON data; [`handle`](Self::handle) takes one with all
@@ -103,14 +131,62 @@ impl<R: Reaction> ReactionHarness<R> {
     /// # Errors
     /// If the reaction fails.
     pub fn try_handle(&mut self, event: GivenEvent) -> Result<Vec<NewEvent>, Failure> {
+        self.handle_as(event, None)
+    }
+
+    /// `timer`: whose event it is, if it is a timer's.
+    fn handle_as(&mut self, event: GivenEvent, timer: Option<&str>) -> Result<Vec<NewEvent>, Failure> {
+        time::set_now(self.now);
+        let subject = event.about().to_owned();
         self.pending.push(&event);
         let reactor = &mut self.reactor;
-        let answer = setting::with(&self.settings, || reactor.react(self.pending.block()));
+        let answer = calls::with(&self.calls, || {
+            setting::with(&self.settings, || reactor.react(self.pending.block()))
+        });
         self.pending.clear();
         let effects = answer?;
         self.stored.commit(&self.reactor.flush());
+        if let Some(timer) = timer {
+            self.timers.remove(timer);
+        }
+        for TimerChange { key, at } in effects.timers {
+            match at {
+                Some(due) => drop(self.timers.insert(key, (due, subject.clone()))),
+                None => drop(self.timers.remove(&key)),
+            }
+        }
         self.appended.extend(effects.append.iter().cloned());
         Ok(effects.append)
+    }
+
+    /// Sets the clock (at the Unix epoch before), in RFC 3339, and lets the timers that are
+    /// due by then be handled, one after the other, each as if at the time when it was due.
+    ///
+    /// # Panics
+    /// If the text is no time or an earlier one, or if the reaction fails.
+    #[track_caller]
+    pub fn at(&mut self, time: &str) -> &mut Self {
+        let until: Timestamp = time.parse().unwrap_or_else(|error| panic!("{error}"));
+        assert!(until >= self.now, "{until} is before {}: time does not go back", self.now);
+        while let Some((key, due, subject)) = self.next_timer().filter(|(_, due, _)| *due <= until) {
+            self.now = self.now.max(due);
+            let fired = event(TIMER_DUE).subject(&subject).data(json!({ "key": key, "due": due }));
+            if let Err(failure) = self.handle_as(fired.time(&self.now.to_string()), Some(&key)) {
+                panic!("the timer {key:?}: {failure}");
+            }
+        }
+        self.now = until;
+        self
+    }
+
+    fn next_timer(&self) -> Option<(String, Timestamp, String)> {
+        let (key, (due, subject)) = self.timers.iter().min_by_key(|(key, (due, _))| (*due, *key))?;
+        Some((key.clone(), *due, subject.clone()))
+    }
+
+    /// The timers that are set, by key, and when they are due.
+    pub fn timers(&self) -> BTreeMap<&str, Timestamp> {
+        self.timers.iter().map(|(key, (due, _))| (key.as_str(), *due)).collect()
     }
 
     /// All events that it has appended so far, in order.

@@ -27,6 +27,29 @@ struct Told {
     not_before: u128,
 }
 
+/// Calls to make, one after the other.
+#[derive(Deserialize)]
+struct ToCall {
+    urls: Vec<String>,
+    #[serde(default)]
+    authorization: Option<String>,
+    #[serde(default)]
+    body: String,
+    /// How many times to fail after the calls; each time but the first, the body is
+    /// this many times as long if `changes` is set.
+    #[serde(default)]
+    failures: u32,
+    #[serde(default)]
+    changes: bool,
+}
+
+/// A timer to set, or without a time to cancel.
+#[derive(Deserialize)]
+struct ToTime {
+    key: String,
+    at: Option<Timestamp>,
+}
+
 /// Answers `asked` with `answered`.
 #[derive(Reaction)]
 pub struct Echo {
@@ -66,6 +89,41 @@ impl Echo {
             return Err(Failure::retry("too early"));
         }
         Ok(NewEvent::new("heard").data(&json!({ "from": event.id() })))
+    }
+
+    /// Answers with the statuses and bodies of the responses.
+    #[on("to-call")]
+    fn call(&mut self, event: &Event, to_call: ToCall) -> Result<NewEvent, Failure> {
+        let failed = failed_before(event.position());
+        let times = if to_call.changes { failed as usize + 1 } else { 1 };
+        let mut answers = Vec::new();
+        for url in &to_call.urls {
+            let mut request = http::post(url.as_str()).bytes("text/plain", to_call.body.repeat(times));
+            if let Some(authorization) = &to_call.authorization {
+                request = request.header("authorization", authorization.as_str());
+            }
+            let response = request.send()?;
+            println!("{url} answers {}", response.text());
+            answers.push(json!([response.status(), response.text()]));
+        }
+        if failed < to_call.failures {
+            return Err(Failure::retry("not yet"));
+        }
+        Ok(NewEvent::new("called").data(&json!({ "to": event.id(), "answers": answers })))
+    }
+
+    #[on("to-time")]
+    fn time(&mut self, _: &Event, timer: ToTime) -> Effects {
+        match timer.at {
+            Some(at) => Effects::none().timer(timer.key, at),
+            None => Effects::none().cancel(timer.key),
+        }
+    }
+
+    #[on_timer]
+    fn due(&mut self, event: &Event, timer: Timer) -> NewEvent {
+        let late = now().since(timer.due).as_millis() as u64;
+        NewEvent::new("rung").subject(event.subject()).data(&json!({ "key": timer.key, "late": late }))
     }
 
     /// How many events of a subject were answered.

@@ -8,9 +8,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::presence;
-use crate::cli::{
-    exit::{Exit, Failure},
-    settings::Settings,
+use crate::{
+    cli::{
+        exit::{Exit, Failure},
+        settings::Settings,
+    },
+    client,
 };
 
 /// How long a server may take to accept a connection.
@@ -77,7 +80,7 @@ impl Client {
         if base.scheme() != "http" {
             return Err(wrong("it does not begin with http://"));
         }
-        let http = reqwest::Client::builder().connect_timeout(CONNECT).no_proxy().build();
+        let http = client::builder().connect_timeout(CONNECT).build();
         let http = http.map_err(|error| Failure::new(Exit::Failed, cause(&error)))?;
         Ok(Self { base, http })
     }

@@ -15,12 +15,7 @@ impl Supervisor {
     /// Why a version of this kind cannot follow the live one, if it cannot.
     pub(super) fn other_kind(&self, kind: Kind) -> Result<Option<String>, StateError> {
         let live = self.live.as_ref().map(|live| live.version().plugin().kind());
-        Ok(match (live, kind) {
-            (Some(Kind::Projection), Kind::Reaction) => Some("projection"),
-            (Some(Kind::Reaction), Kind::Projection) => Some("reaction"),
-            _ => None,
-        }
-        .map(|live| {
+        Ok(live.filter(|live| *live != kind).map(|live| {
             format!(
                 "the live version of \"{}\" is a {live}, and this is none: give the file another name, or remove it \
                  first and purge what it has left",

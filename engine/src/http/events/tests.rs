@@ -340,7 +340,7 @@ async fn a_closing_server_ends_its_streams() {
     let server = tokio::spawn(serve(listener, |closing| over(Arc::default(), closing), async {
         stopped.await.ok();
     }));
-    let client = reqwest::Client::new();
+    let client = crate::client::builder().build().unwrap();
     let stream = client.get(&url).header("accept", "text/event-stream").send().await.unwrap();
     assert_eq!(stream.status(), 200);
     stop.send(()).unwrap();

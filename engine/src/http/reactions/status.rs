@@ -19,7 +19,7 @@ use crate::{
         problem::{Problem, ProblemDocument},
         projections::json,
     },
-    reaction::Activity,
+    reaction::{Activity, BreakerStatus, CallsStatus, Counts, Refusal},
     state::Waiting,
 };
 
@@ -63,10 +63,92 @@ pub(crate) struct ReactionDocument {
     waiting: usize,
     /// Those of them that are next, at most 100.
     next: Vec<WaitingDocument>,
+    /// How many timers it has.
+    timers: usize,
+    /// Those of them that are next, at most 100.
+    next_timers: Vec<TimerDocument>,
     /// How many events it could not handle.
     dead_letters: u64,
     /// What it has done since it was started.
     since_start: CountsDocument,
+    /// What its calls over HTTP have come to since it was started.
+    calls: CallsDocument,
+    /// Hosts whose last call has failed, and whether they are called.
+    breakers: Vec<BreakerDocument>,
+    /// What it has wanted to call and may not, the latest last.
+    refusals: Vec<RefusalDocument>,
+}
+
+/// How often what became of calls over HTTP.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Calls)]
+pub(crate) struct CallsDocument {
+    /// Responses with a status below 400.
+    answered: u64,
+    /// Responses with a status from 400.
+    declined: u64,
+    /// Calls that no response came to.
+    failed: u64,
+    /// Calls that were answered from the journal.
+    replayed: u64,
+    /// Calls that were not made, since the host is left alone.
+    blocked: u64,
+    /// Calls that were not made, since they are not allowed.
+    refused: u64,
+}
+
+/// A host whose last call has failed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Breaker)]
+pub(crate) struct BreakerDocument {
+    /// Scheme, name and port.
+    #[schema(example = "https://api.mail.example")]
+    host: String,
+    /// `closed`: it is called. `open`: it is left alone. `probing`: one call tries.
+    state: &'static str,
+    /// How many calls to it have failed in a row.
+    failures: u32,
+    /// Until when it is left alone.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// Why the last call failed, if it is left alone.
+    reason: Option<String>,
+}
+
+/// A call that was not allowed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refusal)]
+pub(crate) struct RefusalDocument {
+    /// Which, and why.
+    reason: String,
+    /// For which event, the last time.
+    position: Position,
+    /// When, the last time.
+    #[schema(value_type = String, format = DateTime)]
+    last: Timestamp,
+    /// How many times.
+    count: u64,
+}
+
+impl From<Counts> for CallsDocument {
+    fn from(counts: Counts) -> Self {
+        let Counts { answered, declined, failed, replayed, blocked, refused } = counts;
+        Self { answered, declined, failed, replayed, blocked, refused }
+    }
+}
+
+impl From<BreakerStatus> for BreakerDocument {
+    fn from(breaker: BreakerStatus) -> Self {
+        let BreakerStatus { host, state, failures, until, reason } = breaker;
+        Self { host, state, failures, until, reason }
+    }
+}
+
+impl From<Refusal> for RefusalDocument {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { reason, position, last, count } = refusal;
+        Self { reason, position, last, count }
+    }
 }
 
 /// An event that has failed, and is to be handled again.
@@ -85,6 +167,17 @@ pub(crate) struct WaitingDocument {
     next: Timestamp,
     /// Why it failed last.
     reason: String,
+}
+
+/// A timer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Timer)]
+pub(crate) struct TimerDocument {
+    /// The reaction's own name for it.
+    key: String,
+    /// When it is due.
+    #[schema(value_type = String, format = DateTime)]
+    due: Timestamp,
 }
 
 /// How often what happened.
@@ -120,7 +213,20 @@ fn document(deployer: &Deployer, status: PluginStatus) -> Result<ReactionDocumen
         }
         None => (0, 0),
     };
-    let Activity { running, backlog, mut waiting, handled, appended, failures, given_up, .. } = activity;
+    let CallsStatus { counts, breakers, refusals } =
+        reaction.as_ref().map(|(_, handle)| handle.calls()).unwrap_or_default();
+    let Activity {
+        running,
+        backlog,
+        mut waiting,
+        timers,
+        next_timers,
+        handled,
+        appended,
+        failures,
+        given_up,
+        ..
+    } = activity;
     waiting.sort_by_key(|waiting| waiting.next);
     Ok(ReactionDocument {
         name,
@@ -135,8 +241,13 @@ fn document(deployer: &Deployer, status: PluginStatus) -> Result<ReactionDocumen
         backlog,
         waiting: waiting.len(),
         next: waiting.iter().take(SHOWN).map(WaitingDocument::from).collect(),
+        timers,
+        next_timers: next_timers.into_iter().map(|(key, due)| TimerDocument { key, due }).collect(),
         dead_letters,
         since_start: CountsDocument { handled, appended, failures, given_up },
+        calls: counts.into(),
+        breakers: breakers.into_iter().map(BreakerDocument::from).collect(),
+        refusals: refusals.into_iter().map(RefusalDocument::from).collect(),
     })
 }
 

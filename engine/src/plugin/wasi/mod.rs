@@ -4,7 +4,9 @@
 //! - `clocks.rs`: clocks that stand still; timers stop a projection.
 //! - `files.rs`: no directories, so nothing can be opened.
 //! - `random.rs`: constant seeds; random bytes while folding stop a projection.
-//! - `refused.rs`: sockets and HTTP, which link but stop the plug-in when called.
+//! - `http.rs`: HTTP for reactions.
+//! - `refused.rs`: sockets, and HTTP for projections: they link but stop the plug-in
+//!   when called.
 //!
 //! Streams, environment, exit and what can be done with open files come from
 //! `wasmtime-wasi` as they are: with the context of `guest.rs` they reach
@@ -12,9 +14,11 @@
 
 mod clocks;
 mod files;
+mod http;
 mod random;
 mod refused;
 
+pub(super) use http::{Calls, add_http_to_linker};
 pub(super) use refused::{is_refused, refuse};
 use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{

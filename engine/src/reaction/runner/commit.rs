@@ -14,8 +14,9 @@ use crate::{
         lanes::LaneKey,
         outbox::{self, Sent},
         retry::{self, Verdict},
+        timers::is_timer,
     },
-    state::{BookEntry, Change, DeadLetter, Durability, StateError},
+    state::{BookEntry, Change, DeadLetter, Durability, StateError, Waiting},
 };
 
 /// What has come of events that are finished, as the next commit takes it.
@@ -51,6 +52,11 @@ impl Runner {
             match result {
                 Ok(answer) => self.answered(task, answer, now, &mut outcome),
                 Err(Failed::Retry(reason)) => self.failed(task, reason, now, &mut outcome),
+                Err(Failed::Blocked(until, reason)) => {
+                    let before = self.waiting.get(&task.position);
+                    let waiting = retry::when_possible(task.position, before, now, until, reason);
+                    self.wait(task, waiting, &mut outcome);
+                }
                 Err(Failed::Reject(reason)) => self.give_up(task, reason, now, &mut outcome),
                 Err(Failed::Host(reason)) => return Err(Halt::of_host(reason)),
             }
@@ -93,10 +99,21 @@ impl Runner {
 
     fn answered(&mut self, task: Task, answer: Answer, now: Timestamp, outcome: &mut Outcome) {
         let position = task.position;
+        let timer = self.timers.of(&task.event).map(|timer| timer.key.clone());
+        let answer = match is_timer(&task.event) && timer.is_none() {
+            // It was moved or cancelled while it was handled.
+            true => Answer::default(),
+            false => answer,
+        };
         let append = match task.event.heads.first() {
-            Some(head) => outbox::envelopes(self.version.name(), (&task.event, head), answer.append),
+            Some(head) => outbox::envelopes(self.version.name(), (&task.event, head), answer.reacted.append),
             None => Vec::new(),
         };
+        let mut timers: Vec<BookEntry> = timer.into_iter().map(BookEntry::TimerGone).collect();
+        match self.timers_of(&task.event, answer.reacted.timers) {
+            Ok(changes) => timers.extend(changes),
+            Err(reason) => return self.give_up(task, reason, now, outcome),
+        }
         // What the log would not take anyway must not be committed.
         let batch = Append { events: append, ..Append::default() };
         if let Err(refusal) = self.log.check(&batch) {
@@ -106,6 +123,8 @@ impl Runner {
         let append = batch.events;
         self.recent.note(&answer.changes);
         outcome.changes.push(answer.changes);
+        timers.iter().for_each(|entry| self.apply_timer(entry));
+        outcome.entries.append(&mut timers);
         outcome.entries.push(BookEntry::Handled { position, append: append.clone() });
         if !append.is_empty() {
             outcome.append.push((position, append));
@@ -120,22 +139,18 @@ impl Runner {
         let before = self.waiting.get(&task.position);
         let chance = fastrand::f64();
         match retry::after_failure(&self.retries, task.position, before, now, reason.clone(), chance) {
-            Verdict::Again(waiting) => {
-                tracing::debug!(
-                    plugin = self.version.name(),
-                    position = task.position,
-                    reason,
-                    "to be tried again"
-                );
-                self.due.insert((waiting.next, waiting.position));
-                self.waiting.insert(waiting.position, waiting.clone());
-                outcome.entries.push(BookEntry::Waits(waiting));
-                outcome.failed.push(task.key);
-            }
-            Verdict::GiveUp => {
-                self.give_up(task, reason, now, outcome);
-            }
+            Verdict::Again(waiting) => self.wait(task, waiting, outcome),
+            Verdict::GiveUp => self.give_up(task, reason, now, outcome),
         }
+    }
+
+    fn wait(&mut self, task: Task, waiting: Waiting, outcome: &mut Outcome) {
+        let (plugin, Waiting { position, reason, .. }) = (self.version.name(), &waiting);
+        tracing::debug!(plugin, position, reason, "to be tried again");
+        self.due.insert((waiting.next, waiting.position));
+        self.waiting.insert(waiting.position, waiting.clone());
+        outcome.entries.push(BookEntry::Waits(waiting));
+        outcome.failed.push(task.key);
     }
 
     fn give_up(&mut self, task: Task, reason: String, now: Timestamp, outcome: &mut Outcome) {

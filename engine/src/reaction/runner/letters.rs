@@ -34,7 +34,15 @@ impl Runner {
         let mut revived = Vec::new();
         for DeadLetter { position, reason, .. } in found {
             match what {
-                What::Drop => self.entries.push(BookEntry::Dropped(position)),
+                What::Drop => {
+                    let event = self.event(position)?;
+                    if let Some(timer) = self.timers.of(&event) {
+                        let gone = BookEntry::TimerGone(timer.key.clone());
+                        self.apply_timer(&gone);
+                        self.entries.push(gone);
+                    }
+                    self.entries.push(BookEntry::Dropped(position));
+                }
                 What::Retry => {
                     let waiting = Waiting { position, attempts: 0, since: now, next: now, reason };
                     self.entries.push(BookEntry::Revived(waiting.clone()));

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     event::{Attribute, Envelope, Position, Timestamp},
-    state::{BookEntry, Books, Waiting},
+    state::{BookEntry, Books, Call, CallOutcome, Header, Timer, Waiting},
 };
 
 fn envelope(position: Position, index: usize) -> Envelope {
@@ -34,7 +34,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
-    fn books_are_kept(steps in prop::collection::vec((1_u64..30, 0_u8..9, 0_usize..3), 0..60), reopen in 1_usize..9) {
+    fn books_are_kept(steps in prop::collection::vec((1_u64..30, 0_u8..11, 0_usize..3), 0..60), reopen in 1_usize..9) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("reaction.redb");
         let tables = tables(&["one"]);
@@ -43,6 +43,7 @@ proptest! {
         let mut outbox: BTreeMap<Position, Vec<Envelope>> = BTreeMap::new();
         let mut waits: BTreeMap<Position, Waiting> = BTreeMap::new();
         let mut letters: BTreeSet<Position> = BTreeSet::new();
+        let mut timers: BTreeMap<String, Timer> = BTreeMap::new();
         for (number, (position, what, count)) in steps.into_iter().enumerate() {
             let entry = match what {
                 0 | 1 => {
@@ -83,6 +84,17 @@ proptest! {
                     }
                     if is_new { BookEntry::Open(position) } else { BookEntry::Closed(position) }
                 }
+                8 => {
+                    let (key, due) = (format!("timer-{position}"), Timestamp::from_micros(number as i64));
+                    let timer = Timer { key: key.clone(), due, event: envelope(position, count) };
+                    timers.insert(key, timer.clone());
+                    BookEntry::TimerSet(timer)
+                }
+                9 => {
+                    let key = format!("timer-{position}");
+                    timers.remove(&key);
+                    BookEntry::TimerGone(key)
+                }
                 _ => {
                     waits.remove(&position);
                     letters.insert(position);
@@ -101,6 +113,7 @@ proptest! {
                 open: open.iter().copied().collect(),
                 outbox: outbox.clone().into_iter().collect(),
                 waiting: waits.values().cloned().collect(),
+                timers: timers.values().cloned().collect(),
             };
             prop_assert_eq!(state.books().unwrap(), expected);
             prop_assert_eq!(state.checkpoint().position, number as u64);
@@ -109,6 +122,36 @@ proptest! {
             prop_assert_eq!(&found, &letters);
         }
     }
+}
+
+#[test]
+fn the_journal_keeps_the_last_of_each_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("reaction.redb");
+    let call = |position: Position, number: u32, attempts: u32| Call {
+        position,
+        number,
+        method: "POST".into(),
+        url: "https://mail.example/send".into(),
+        headers: vec![Header { name: "authorization".into(), value: b"{secret:token}".to_vec() }],
+        body: vec![0, 255],
+        outcome: match attempts {
+            1 => CallOutcome::Failed { reason: "no connection".into() },
+            _ => CallOutcome::Response { status: 202, headers: Vec::new(), body: vec![255] },
+        },
+        made: Timestamp::from_micros(i64::from(attempts)),
+        took: 7,
+        attempts,
+    };
+    let state = PartitionState::open(&path, &tables(&["one"]), 1 << 20).unwrap();
+    assert_eq!(state.calls(5).unwrap(), [], "before there is a journal");
+    state.note_calls(&[call(5, 1, 1), call(5, 2, 1), call(6, 1, 1)]).unwrap();
+    state.note_calls(&[call(5, 1, 2)]).unwrap();
+    drop(state);
+    let state = PartitionState::open(&path, &tables(&["one"]), 1 << 20).unwrap();
+    assert_eq!(state.calls(5).unwrap(), [call(5, 1, 2), call(5, 2, 1)]);
+    assert_eq!(state.call(6, 1).unwrap(), Some(call(6, 1, 1)));
+    assert_eq!(state.call(6, 2).unwrap(), None);
 }
 
 #[test]

@@ -1,0 +1,359 @@
+//! The calls that a reaction makes over HTTP while it handles an event.
+//!
+//! - [`Caller`]: makes the calls of a version: those that the settings allow, with its
+//!   secrets, and not to hosts that fail.
+//! - [`EventCalls`]: those of one event, by their numbers. What has been answered is in
+//!   the journal before the reaction goes on, and is not called again.
+//! - `calls/client.rs`: how a request is sent. `calls/addresses.rs`: which addresses a
+//!   name may stand for.
+//! - `calls/breakers.rs`: hosts that fail are left alone for a while.
+//! - `calls/journal.rs`: several calls are written with one fsync.
+//! - `calls/seen.rs`: what is shown of all this.
+
+mod addresses;
+mod breakers;
+mod client;
+mod journal;
+mod seen;
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use tokio::sync::watch;
+
+pub use self::{
+    breakers::BreakerStatus,
+    seen::{CallsStatus, Counts, Refusal},
+};
+use self::{
+    breakers::{Admitted, Breakers},
+    client::Client,
+    journal::Journal,
+    seen::Counters,
+};
+use crate::{
+    clock,
+    event::{Block, Position, Timestamp},
+    plugin::{Http, HttpHost, Outbound, OutboundError, SecretValues, Settings},
+    projection::Version,
+    state::{Call, CallOutcome, Header},
+};
+
+/// The header by which a provider knows a call that it has had before.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Makes the calls of a version.
+pub(super) struct Caller {
+    version: Arc<Version>,
+    client: Client,
+    breakers: Breakers,
+    journal: Arc<Journal>,
+    counters: Counters,
+}
+
+impl Caller {
+    pub(super) fn new(version: Arc<Version>) -> Arc<Self> {
+        let journal = Journal::new(version.state().partitions()[0].clone());
+        let breakers = Breakers::new(version.plugin().settings().http.breaker.clone());
+        let client = Client::default();
+        Arc::new(Self {
+            version,
+            client,
+            breakers,
+            journal: Arc::new(journal),
+            counters: Counters::default(),
+        })
+    }
+
+    fn settings(&self) -> &Settings {
+        self.version.plugin().settings()
+    }
+
+    /// What it has done and what it does not do.
+    pub(super) fn status(&self) -> CallsStatus {
+        self.counters.status(self.breakers.status(clock::now()))
+    }
+}
+
+/// The calls of one event.
+pub(super) struct EventCalls {
+    caller: Arc<Caller>,
+    position: Position,
+    /// What tells the event from all others, everywhere.
+    source: String,
+    id: String,
+    begun: AtomicU32,
+    notes: Mutex<Notes>,
+    /// The event is handled; what is still under way is of no use to anybody.
+    over: watch::Sender<bool>,
+}
+
+/// What the host knows of an event's calls beside what it has told the guest.
+#[derive(Default)]
+pub(super) struct Notes {
+    /// One was not allowed.
+    pub(super) refused: Option<String>,
+    /// One differs from that which was made before.
+    pub(super) differs: Option<String>,
+    /// One was to a host that is left alone until then.
+    pub(super) blocked: Option<(Timestamp, String)>,
+    /// The journal could not be read or written.
+    pub(super) failed: Option<String>,
+}
+
+impl EventCalls {
+    /// Of the only event of a block.
+    pub(super) fn new(caller: &Arc<Caller>, event: &Block) -> Arc<Self> {
+        let envelope = event.events().next().map(|event| (event.position, event.envelope));
+        let (position, source, id) =
+            envelope.map(|(position, event)| (position, event.source, event.id)).unwrap_or_default();
+        Arc::new(Self {
+            caller: Arc::clone(caller),
+            position,
+            source,
+            id,
+            begun: AtomicU32::new(0),
+            notes: Mutex::default(),
+            over: watch::Sender::new(false),
+        })
+    }
+
+    /// The event is handled, or not: it makes no more calls.
+    pub(super) fn end(&self) -> Notes {
+        self.over.send_replace(true);
+        std::mem::take(&mut *self.notes())
+    }
+
+    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same whenever and by whichever version the event is answered; another one
+    /// for each reaction, event and call.
+    fn idempotency_key(&self, number: u32) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for part in [self.caller.version.name(), &self.source, &self.id] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.update(&number.to_le_bytes());
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+
+    async fn answer(
+        &self,
+        number: u32,
+        request: Request<Bytes>,
+        patience: Option<Duration>,
+    ) -> Result<Response<Bytes>, OutboundError> {
+        let Http { calls, timeout, response_body, .. } = self.caller.settings().http;
+        if number > calls {
+            return Err(
+                self.refuse(format!("more than {calls} calls for one event are not allowed (http.calls)"))
+            );
+        }
+        let journaled = self.caller.journal.call(self.position, number);
+        let journaled = journaled.map_err(|error| self.host_failed(error.to_string()))?;
+        if let Some(call) = &journaled
+            && let CallOutcome::Response { status, headers, body } = &call.outcome
+            && *status < 400
+        {
+            if differs(call, &request) {
+                return Err(self.differ(call, &request));
+            }
+            self.caller.counters.replayed();
+            return Ok(recorded(*status, headers, body));
+        }
+        let attempts = journaled.map_or(0, |call| call.attempts) + 1;
+        let limit = patience.map_or(timeout, |patience| patience.min(timeout));
+        let (made, begun) = (clock::now(), clock::instant());
+        let (sent, admitted) = self.prepare(number, &request)?;
+        let host = admitted.host().to_string();
+        let response = self.caller.client.send(sent, limit, response_body).await;
+        let failure = match &response {
+            Ok(response) if is_providers_fault(response.status()) => {
+                Some(format!("it answers {}", response.status()))
+            }
+            Ok(_) => None,
+            Err(error) => Some(error.to_string()),
+        };
+        admitted.ended(failure.as_deref());
+        let response = response.map(|response| self.redacted(response));
+        self.caller.counters.made(response.as_ref().ok().map(Response::status));
+        let call = Call {
+            position: self.position,
+            number,
+            method: request.method().to_string(),
+            url: request.uri().to_string(),
+            headers: stored(request.headers()),
+            body: request.body().to_vec(),
+            outcome: match &response {
+                Ok(response) => CallOutcome::Response {
+                    status: response.status().as_u16(),
+                    headers: stored(response.headers()),
+                    body: response.body().to_vec(),
+                },
+                Err(error) => CallOutcome::Failed { reason: error.to_string() },
+            },
+            made,
+            took: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+            attempts,
+        };
+        // Before the reaction goes on.
+        self.caller.journal.note(call).await.map_err(|reason| self.host_failed(reason))?;
+        if let Err(OutboundError::Address { reason }) = &response {
+            self.note_refusal(format!("{host} is not allowed: {reason}"));
+        }
+        response
+    }
+
+    /// The request as it is sent, and that the host is not left alone just now.
+    fn prepare(
+        &self,
+        number: u32,
+        request: &Request<Bytes>,
+    ) -> Result<(client::Sent, Admitted<'_>), OutboundError> {
+        let settings = self.caller.settings();
+        let allowed = settings.http.allowed(request.method(), request.uri());
+        let allowed = allowed.map_err(|reason| self.refuse(reason.to_string()))?;
+        let host = HttpHost::of(request.uri()).map_err(|reason| self.refuse(reason.to_owned()))?;
+        let mut headers = request.headers().clone();
+        if !settings.secrets.is_empty() || client::names_a_secret(&headers) {
+            let filled =
+                SecretValues::read(&settings.secrets).and_then(|values| values.fill(&mut headers, &host));
+            filled.map_err(|reason| self.refuse(reason))?;
+        }
+        headers.remove(header::HOST);
+        if !headers.contains_key(IDEMPOTENCY_KEY) {
+            let key = HeaderValue::from_str(&self.idempotency_key(number));
+            headers.insert(IDEMPOTENCY_KEY, key.expect("a digest's digits can stand in a header"));
+        }
+        let sent = client::Sent::new(request, headers, &host, allowed.private);
+        let sent = sent.map_err(|reason| self.refuse(reason))?;
+        let admitted = self.caller.breakers.admit(&host, clock::now()).map_err(|blocked| {
+            self.caller.counters.blocked();
+            let reason = blocked.to_string();
+            self.notes().blocked = Some((blocked.until, reason.clone()));
+            OutboundError::NoConnection { reason }
+        })?;
+        Ok((sent, admitted))
+    }
+
+    /// What came, without the values of secrets.
+    fn redacted(&self, response: Response<Bytes>) -> Response<Bytes> {
+        let secrets = &self.caller.settings().secrets;
+        if secrets.is_empty() {
+            return response;
+        }
+        // They could be read when the call was made.
+        let Ok(values) = SecretValues::read(secrets) else { return response };
+        let (mut parts, mut body) = response.into_parts();
+        for value in parts.headers.values_mut() {
+            if let Some(redacted) = values.redact(value.as_bytes()) {
+                *value = HeaderValue::from_bytes(&redacted).unwrap_or(HeaderValue::from_static(""));
+            }
+        }
+        if let Some(redacted) = values.redact(&body) {
+            body = redacted.into();
+            parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+        }
+        Response::from_parts(parts, body)
+    }
+
+    fn differ(&self, call: &Call, request: &Request<Bytes>) -> OutboundError {
+        let number = call.number;
+        let then = format!("{} {}", call.method, call.url);
+        let now = format!("{} {}", request.method(), request.uri());
+        let how = match then == now {
+            true => format!("{now} with another body"),
+            false => format!("{now}; it was {then}"),
+        };
+        let reason = format!("call {number} differs from the one that was made for this event before: {how}");
+        self.notes().differs = Some(reason.clone());
+        OutboundError::Refused { reason }
+    }
+
+    fn host_failed(&self, reason: String) -> OutboundError {
+        self.notes().failed = Some(reason.clone());
+        OutboundError::Refused { reason }
+    }
+
+    fn note_refusal(&self, reason: String) {
+        self.caller.counters.refused(self.position, &reason);
+        self.notes().refused = Some(reason);
+    }
+}
+
+impl Outbound for EventCalls {
+    fn begin(&self) -> u32 {
+        self.begun.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn most_body(&self) -> u64 {
+        self.caller.settings().http.request_body
+    }
+
+    fn refuse(&self, reason: String) -> OutboundError {
+        self.note_refusal(reason.clone());
+        OutboundError::Refused { reason }
+    }
+
+    fn call(
+        self: Arc<Self>,
+        number: u32,
+        request: Request<Bytes>,
+        patience: Option<Duration>,
+    ) -> BoxFuture<'static, Result<Response<Bytes>, OutboundError>> {
+        Box::pin(async move {
+            let mut over = self.over.subscribe();
+            tokio::select! {
+                biased;
+                response = self.answer(number, request, patience) => response,
+                _ = over.wait_for(|over| *over) => {
+                    Err(OutboundError::Refused { reason: "the event is handled".to_owned() })
+                }
+            }
+        })
+    }
+}
+
+/// Whether a call is another one than that of the journal.
+fn differs(call: &Call, request: &Request<Bytes>) -> bool {
+    call.method != request.method().as_str()
+        || request.uri() != call.url.as_str()
+        || call.body != request.body()[..]
+}
+
+/// Whether a host that answers so is not well.
+fn is_providers_fault(status: http::StatusCode) -> bool {
+    status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS
+}
+
+fn stored(headers: &HeaderMap) -> Vec<Header> {
+    let header = |(name, value): (&HeaderName, &HeaderValue)| Header {
+        name: name.as_str().to_owned(),
+        value: value.as_bytes().to_vec(),
+    };
+    headers.iter().map(header).collect()
+}
+
+/// A response as it came the first time.
+fn recorded(status: u16, headers: &[Header], body: &[u8]) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::copy_from_slice(body));
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+    for header in headers {
+        let name = HeaderName::from_bytes(header.name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&header.value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}

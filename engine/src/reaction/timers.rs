@@ -1,0 +1,92 @@
+//! Timers: when a reaction wants to be told of something, under keys of its own.
+//!
+//! A timer that is due becomes an event in the log, which the reaction handles like
+//! any other: in its lane, with retries, once. The event's id derives from the event
+//! that set the timer, so it is there once, however often it is appended. Between the
+//! two the timer may be moved or cancelled; then the event leads to nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::{
+    event::{Block, TIMER_DUE, Timestamp},
+    state::Timer,
+};
+
+/// The timers of a reaction.
+#[derive(Default)]
+pub(super) struct Timers {
+    by_key: BTreeMap<String, Timer>,
+    /// Those whose event is not in the log yet, as far as is known.
+    to_come: BTreeSet<(Timestamp, String)>,
+}
+
+impl Timers {
+    pub(super) fn new(timers: Vec<Timer>) -> Self {
+        let mut all = Self::default();
+        timers.into_iter().for_each(|timer| all.set(timer));
+        all
+    }
+
+    /// Sets a timer; one of the same key is moved.
+    pub(super) fn set(&mut self, timer: Timer) {
+        self.cancel(&timer.key);
+        self.to_come.insert((timer.due, timer.key.clone()));
+        self.by_key.insert(timer.key.clone(), timer);
+    }
+
+    /// There is no timer of this key any more.
+    pub(super) fn cancel(&mut self, key: &str) {
+        if let Some(timer) = self.by_key.remove(key) {
+            self.to_come.remove(&(timer.due, timer.key));
+        }
+    }
+
+    /// When the next event is to be appended.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.to_come.first().map(|(due, _)| *due)
+    }
+
+    /// Those that are due by now, at most so many; their events are about to be
+    /// appended.
+    pub(super) fn take_due(&mut self, now: Timestamp, most: usize) -> Vec<Timer> {
+        let mut due = Vec::new();
+        while due.len() < most
+            && let Some((_, key)) = self.to_come.first().filter(|(due, _)| *due <= now)
+        {
+            due.extend(self.by_key.get(key).cloned());
+            self.to_come.pop_first();
+        }
+        due
+    }
+
+    /// The timer whose event this is, the only one of its block; none: it has been
+    /// moved, cancelled or handled since, or the event is no timer's.
+    pub(super) fn of(&self, event: &Block) -> Option<&Timer> {
+        let event = event.events().next().filter(|event| event.envelope.event_type == TIMER_DUE)?;
+        let Due { key } = serde_json::from_slice(&event.envelope.data).ok()?;
+        self.by_key.get(&key).filter(|timer| timer.event.id == event.envelope.id)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// The next so many.
+    pub(super) fn soonest(&self, count: usize) -> Vec<(String, Timestamp)> {
+        self.to_come.iter().take(count).map(|(due, key)| (key.clone(), *due)).collect()
+    }
+}
+
+/// What the host needs of an event's data.
+#[derive(Deserialize)]
+struct Due {
+    key: String,
+}
+
+/// Whether the only event of a block is a timer's.
+pub(super) fn is_timer(event: &Block) -> bool {
+    event.heads.first().is_some_and(|head| event.names[head.event_type as usize] == TIMER_DUE)
+}

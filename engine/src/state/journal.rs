@@ -1,0 +1,124 @@
+//! The journal of a reaction: the calls that it has made over HTTP, and what came of
+//! them. It stays: a later version may answer the same events again, and must not call
+//! again.
+
+use std::sync::PoisonError;
+
+use redb::{ReadableDatabase, TableDefinition};
+use serde::{Deserialize, Serialize};
+
+use super::{PartitionState, error::StateError};
+use crate::event::{Position, Timestamp};
+
+/// By the position of the event and the call's number: [`Call`], as MessagePack with
+/// named fields.
+const CALLS: TableDefinition<'static, (Position, u32), &[u8]> = TableDefinition::new("calls");
+
+/// A call that a reaction has made for an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// The event.
+    pub position: Position,
+    /// Which of its calls, from 1.
+    pub number: u32,
+    /// `POST`
+    pub method: String,
+    /// Where to.
+    pub url: String,
+    /// As the reaction wrote them: with the names of secrets, not their values.
+    pub headers: Vec<Header>,
+    /// What it sent.
+    #[serde(with = "serde_bytes")]
+    pub body: Vec<u8>,
+    /// What came of it, the last time that it was made.
+    pub outcome: CallOutcome,
+    /// When it was made.
+    pub made: Timestamp,
+    /// How long it took, in microseconds.
+    pub took: u64,
+    /// How many times it was made.
+    pub attempts: u32,
+}
+
+/// A header's name and value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// In lower case.
+    pub name: String,
+    /// Most often text.
+    #[serde(with = "serde_bytes")]
+    pub value: Vec<u8>,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CallOutcome {
+    /// A response.
+    Response {
+        /// `200`
+        status: u16,
+        /// Without the values of secrets.
+        headers: Vec<Header>,
+        /// Without the values of secrets.
+        #[serde(with = "serde_bytes")]
+        body: Vec<u8>,
+    },
+    /// No response: it may have had its effect or not.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl PartitionState {
+    /// A call that was made for an event.
+    pub fn call(&self, position: Position, number: u32) -> Result<Option<Call>, StateError> {
+        Ok(self.calls_between((position, number), (position, number))?.pop())
+    }
+
+    /// All calls that were made for an event, by their numbers.
+    pub fn calls(&self, position: Position) -> Result<Vec<Call>, StateError> {
+        self.calls_between((position, 0), (position, u32::MAX))
+    }
+
+    fn calls_between(&self, first: (Position, u32), last: (Position, u32)) -> Result<Vec<Call>, StateError> {
+        let origin = &self.inner().origin;
+        let action = "read the journal";
+        let read = self.inner().database.begin_read().map_err(origin.failed(action))?;
+        let table = match read.open_table(CALLS) {
+            // Nothing has been written to it yet.
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            table => table.map_err(origin.failed(action))?,
+        };
+        let mut calls = Vec::new();
+        for entry in table.range(first..=last).map_err(origin.failed(action))? {
+            let (key, call) = entry.map_err(origin.failed(action))?;
+            calls.push(rmp_serde::from_slice(call.value()).map_err(|_| {
+                let (position, number) = key.value();
+                origin.damaged(format!("call {number} of event {position} is not readable"))
+            })?);
+        }
+        Ok(calls)
+    }
+
+    /// Writes calls into the journal, durably; what it says of them already is replaced.
+    pub fn note_calls(&self, calls: &[Call]) -> Result<(), StateError> {
+        let inner = self.inner();
+        let origin = &inner.origin;
+        let action = "write the journal";
+        let mut pending = inner.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let write = inner.database.begin_write().map_err(origin.failed(action))?;
+        {
+            let mut table = write.open_table(CALLS).map_err(origin.failed(action))?;
+            for call in calls {
+                let bytes = rmp_serde::to_vec_named(call).expect("strings, numbers and bytes always encode");
+                let key = (call.position, call.number);
+                table.insert(key, bytes.as_slice()).map_err(origin.failed(action))?;
+            }
+        }
+        write.commit().map_err(origin.failed(action))?;
+        // It has taken along whatever was not durable.
+        *pending = false;
+        Ok(())
+    }
+}

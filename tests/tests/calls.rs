@@ -1,0 +1,298 @@
+//! Reactions that call others over HTTP: allowed or refused, once, retried, left alone.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+use std::{collections::BTreeSet, fs, path::Path, thread, time::Duration};
+
+use mail_provider::{Behaviour, Provider};
+use projectionist_tests::{Random, Server, components, wait};
+use serde_json::{Value, json};
+
+const SECRET: &str = "tok-5f3a9c-never-to-be-written";
+
+/// The settings of `activation-mail` and `reminder` for a provider.
+fn settings(provider: &Provider, folder: &Path) -> String {
+    let file = folder.join("mail-token");
+    fs::write(&file, format!("{SECRET}\n")).unwrap();
+    let url = provider.url();
+    format!(
+        "[[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n\
+         [secrets.mail-token]\nfile = {file:?}\nhosts = [\"{url}\"]\n\
+         [values]\nmail-service = \"{url}\"\nremind-after-seconds = 1\n"
+    )
+}
+
+const HASTY: &str = "[retries]\nfirst = \"5ms\"\nmost = \"100ms\"\nattempts = 100\n";
+/// Hosts are tried again soon.
+const NIMBLE: &str = "[http.breaker]\nfirst = \"10ms\"\nmost = \"100ms\"\n";
+
+fn created(id: u64) -> Value {
+    json!({ "specversion": "1.0", "id": format!("created-{id}"), "source": "/sign-up", "type": "account.created",
+            "subject": format!("account/{id}"), "data": { "mail": format!("user-{id}@example.org") } })
+}
+
+/// The subjects of all events of a type, in the order of the log.
+fn subjects(server: &Server, event_type: &str) -> Vec<String> {
+    let lines = server
+        .client()
+        .get_with(&format!("/events?type={event_type}"), &[("accept", "application/x-ndjson")]);
+    let subject =
+        |line: &str| serde_json::from_str::<Value>(line).unwrap()["subject"].as_str().unwrap().to_owned();
+    lines.body.lines().map(subject).collect()
+}
+
+fn to_call(id: u64, data: Value) -> Value {
+    json!({ "specversion": "1.0", "id": format!("call-{id}"), "source": "/test", "type": "to-call",
+            "subject": format!("subject-{id}"), "data": data })
+}
+
+/// All files below a folder that contain some bytes.
+fn files_with(folder: &Path, bytes: &[u8]) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, bytes));
+        } else if fs::read(&path).unwrap().windows(bytes.len()).any(|window| window == bytes) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn a_mail_is_sent_for_each_account_with_the_secret_that_nobody_sees() {
+    let (provider, secrets) = (Provider::start().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::start();
+    server.configure("activation-mail", &settings(&provider, secrets.path()));
+    server.drop_in("activation-mail");
+    server.client().append(&(1..=50).map(created).collect::<Vec<_>>());
+    wait::until_true("all mails are sent", || subjects(&server, "activation-mail.sent").len() == 50);
+    let seen = provider.seen();
+    assert_eq!((seen.mails.len(), seen.calls), (50, 50));
+    assert!(seen.mails.values().all(|mail| mail.asked == 1 && mail.template == "activation"));
+    assert!(seen.authorizations.iter().all(|header| *header == format!("Bearer {SECRET}")));
+    let status = server.get("/reactions/activation-mail").ok();
+    assert_eq!(status["calls"]["answered"], 50, "{status}");
+    server.until_live("activation-mail");
+    assert_eq!(files_with(server.folder(), SECRET.as_bytes()), [] as [std::path::PathBuf; 0]);
+}
+
+#[test]
+fn what_is_not_allowed_is_refused_and_named() {
+    let (provider, secrets) = (Provider::start().unwrap(), tempfile::tempdir().unwrap());
+    let (url, port) = (provider.url(), provider.port());
+    let token = secrets.path().join("token");
+    fs::write(&token, SECRET).unwrap();
+    let server = Server::start();
+    server.configure(
+        "echo",
+        &format!(
+            "{HASTY}[http]\ncalls = 2\nrequest-body = \"1 KiB\"\n[[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n\
+             [[http.allow]]\nhost = \"http://localhost:{port}\"\nmethods = [\"POST\"]\n\
+             [[http.allow]]\nhost = \"http://127.0.0.1:1\"\nmethods = [\"GET\"]\n\
+             [secrets.token]\nfile = {token:?}\nhosts = [\"https://elsewhere.example\"]\n"
+        ),
+    );
+    server.drop_in("echo");
+    let cases = [
+        (json!({ "urls": ["http://other.example/"] }), "http://other.example is not allowed"),
+        (json!({ "urls": [format!("http://localhost:{port}/send")] }), "which is a private address"),
+        (json!({ "urls": ["http://127.0.0.1:1/"] }), "POST to http://127.0.0.1:1 is not allowed"),
+        (
+            json!({ "urls": [format!("{url}/send")], "authorization": "{secret:token}" }),
+            "the secret \"token\" is not for",
+        ),
+        (
+            json!({ "urls": [format!("{url}/send")], "authorization": "{secret:none}" }),
+            "names no secret \"none\"",
+        ),
+        (
+            json!({ "urls": [format!("{url}/send")], "body": "x".repeat(2000) }),
+            "a request of more than 1 KiB is not allowed",
+        ),
+        (
+            json!({ "urls": [format!("{url}/mails"), format!("{url}/mails"), format!("{url}/mails")] }),
+            "more than 2 calls for one event are not allowed",
+        ),
+    ];
+    let events: Vec<Value> = (1..).zip(&cases).map(|(id, (data, _))| to_call(id, data.clone())).collect();
+    server.client().append(&events);
+    server.until_live("echo");
+    let letters = wait::until("all are given up", || {
+        let letters = server.get("/reactions/echo/dead-letters").ok()["dead-letters"].as_array()?.clone();
+        (letters.len() == cases.len()).then_some(letters)
+    });
+    for (letter, (_, reason)) in letters.iter().zip(&cases) {
+        assert!(letter["reason"].as_str().unwrap().contains(reason), "{reason}: {letter}");
+        assert_eq!(letter["attempts"], 1, "{letter}");
+    }
+    let status = server.get("/reactions/echo").ok();
+    let refusals = status["refusals"].to_string();
+    for (_, reason) in &cases {
+        assert!(refusals.contains(&reason.replace('"', "\\\"")), "{reason}: {refusals}");
+    }
+    assert_eq!(provider.seen().calls, 0);
+    assert_eq!(files_with(server.folder(), SECRET.as_bytes()), [] as [std::path::PathBuf; 0]);
+}
+
+#[test]
+fn a_secret_that_is_sent_back_is_not_seen() {
+    let secrets = tempfile::tempdir().unwrap();
+    let token = secrets.path().join("token");
+    fs::write(&token, SECRET).unwrap();
+    // It answers with what it was sent.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                connection.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            let length = head.len();
+            let answer = format!("HTTP/1.1 200 OK\r\nx-sent: {SECRET}\r\ncontent-length: {length}\r\n\r\n");
+            connection.write_all(&[answer.as_bytes(), &head].concat()).unwrap();
+        }
+    });
+    let server = Server::start();
+    server.configure(
+        "echo",
+        &format!(
+            "[[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n\
+             [secrets.token]\nfile = {token:?}\nhosts = [\"{url}\"]\n"
+        ),
+    );
+    server.drop_in("echo");
+    server.client().append(&[to_call(1, json!({ "urls": [url], "authorization": "Bearer {secret:token}" }))]);
+    let called = wait::until("it is answered", || {
+        server.get("/events?type=called").ok()["events"].as_array()?.first().cloned()
+    });
+    let answer = called["data"]["answers"][0][1].as_str().unwrap();
+    assert!(answer.contains("authorization: Bearer {secret:token}"), "{answer}");
+    assert!(answer.contains("idempotency-key: "), "{answer}");
+    server.until_live("echo");
+    assert_eq!(files_with(server.folder(), SECRET.as_bytes()), [] as [std::path::PathBuf; 0]);
+}
+
+#[test]
+fn a_call_that_was_answered_is_not_made_again() {
+    let provider = Provider::start().unwrap();
+    let url = provider.url();
+    let mut server = Server::start();
+    server.configure(
+        "echo",
+        &format!("{HASTY}[policies]\nlanes = 1\n[[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n"),
+    );
+    server.drop_in("echo");
+    let send = |id: u64, failures: u32, changes: bool| {
+        // As JSON it is the same repeated.
+        let body = if changes { "7" } else { "{\"to\":1}" };
+        to_call(
+            id,
+            json!({ "urls": [format!("{url}/send")], "body": body, "failures": failures, "changes": changes }),
+        )
+    };
+    server.client().append(&[send(1, 3, false), send(2, 1, true)]);
+    wait::until_true("one is answered", || {
+        server.get("/events?type=called").ok()["events"].as_array().unwrap().len() == 1
+    });
+    let letters = wait::until("the other is given up", || {
+        server.get("/reactions/echo/dead-letters").ok()["dead-letters"].as_array()?.first().cloned()
+    });
+    assert!(
+        letters["reason"]
+            .as_str()
+            .unwrap()
+            .contains("call 1 differs from the one that was made for this event before"),
+        "{letters}"
+    );
+    assert_eq!(provider.seen().calls, 2, "one for each event");
+    assert_eq!(server.get("/reactions/echo").ok()["calls"]["replayed"], 3);
+    server.kill();
+    server.restart();
+    server.until_live("echo");
+    assert_eq!(provider.seen().calls, 2);
+}
+
+#[test]
+fn a_provider_that_is_down_is_left_alone_and_all_is_made_up_for() {
+    const ACCOUNTS: u64 = 300;
+    let (provider, secrets) = (Provider::start().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::start();
+    server.configure("activation-mail", &(settings(&provider, secrets.path()) + NIMBLE));
+    for name in ["activation-mail", "account-page", "echo"] {
+        server.drop_in(name);
+    }
+    provider.behave(Behaviour::Fail);
+    server.client().append(&(1..=ACCOUNTS).map(created).collect::<Vec<_>>());
+    server.until_status("activation-mail", "is deployed", |status| status["live"].is_string());
+    let status = wait::until("the provider is left alone", || {
+        let status = server.get("/reactions/activation-mail").ok();
+        (status["breakers"][0]["state"] != "closed" && status["calls"]["blocked"].as_u64()? > 0)
+            .then_some(status)
+    });
+    assert_eq!(status["breakers"][0]["host"], provider.url(), "{status}");
+    assert!(status["breakers"][0]["reason"].as_str().unwrap().contains("503"), "{status}");
+    // Others are not held up.
+    server.until_live("echo");
+    let asked = json!({ "specversion": "1.0", "id": "asked-1", "source": "/test", "type": "asked", "subject": "a", "data": {} });
+    server.client().append(&[asked]);
+    server.until_live("account-page");
+    wait::until_true("another reaction answers", || subjects(&server, "answered").len() == 1);
+    assert_eq!(server.get("/projections/account-page/queries/summary").ok()["accounts"], ACCOUNTS);
+    provider.behave(Behaviour::Well);
+    wait::until_true("all mails are sent", || {
+        subjects(&server, "activation-mail.sent").len() as u64 == ACCOUNTS
+    });
+    let status = server.until_live("activation-mail");
+    assert_eq!(status["health"], "ok");
+    let status = server.get("/reactions/activation-mail").ok();
+    assert_eq!((&status["breakers"], &status["dead-letters"]), (&json!([]), &json!(0)), "{status}");
+    assert_eq!(provider.seen().mails.len() as u64, ACCOUNTS);
+}
+
+/// The provider fails at random, and so does the host; the component is replaced
+/// meanwhile.
+#[test]
+fn ten_thousand_accounts_get_one_mail_each_whatever_fails() {
+    const ACCOUNTS: u64 = 10_000;
+    const KILLS: u64 = 20;
+    let mut random = Random::printed();
+    let (provider, secrets) = (Provider::start().unwrap(), tempfile::tempdir().unwrap());
+    provider.behave(Behaviour::Badly { share: 1.0 / 3.0 });
+    let mut server = Server::stopped();
+    server.configure("activation-mail", &(settings(&provider, secrets.path()) + HASTY + NIMBLE));
+    server.drop_in("activation-mail");
+    server.restart();
+    for kill in 1..=KILLS {
+        let share = ACCOUNTS / KILLS;
+        server.client().append(&((kill - 1) * share + 1..=kill * share).map(created).collect::<Vec<_>>());
+        if kill % 6 == 0 {
+            let other = components::remarked(&components::bytes("activation-mail"), &kill.to_string());
+            components::put(&server.plugin_file("activation-mail"), &other);
+        }
+        let pause = Duration::from_millis(random.below(600));
+        thread::sleep(pause);
+        server.kill();
+        println!("kill {kill} after {pause:?}, {} calls", provider.seen().calls);
+        server.restart();
+    }
+    wait::until_true("all mails are sent", || {
+        subjects(&server, "activation-mail.sent").len() as u64 >= ACCOUNTS
+    });
+    server.until_live("activation-mail");
+    let sent = subjects(&server, "activation-mail.sent");
+    let distinct: BTreeSet<&String> = sent.iter().collect();
+    assert_eq!((sent.len() as u64, distinct.len() as u64), (ACCOUNTS, ACCOUNTS));
+    let seen = provider.seen();
+    println!("{} calls", seen.calls);
+    assert_eq!(seen.mails.len() as u64, ACCOUNTS, "keys");
+    let to: BTreeSet<String> = seen.mails.values().map(|mail| mail.to.to_string()).collect();
+    assert_eq!(to.len() as u64, ACCOUNTS);
+    let status = server.get("/reactions/activation-mail").ok();
+    assert_eq!((&status["dead-letters"], &status["waiting"]), (&json!(0), &json!(0)), "{status}");
+}
