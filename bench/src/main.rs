@@ -123,7 +123,7 @@ const BENCHMARKS: [Benchmark; 13] = [
     },
     Benchmark {
         name: "large",
-        about: "12,000,000 deposits into 10,000,000 accounts, and 3,000,000 whose accounts follow Zipf's law: the \
+        about: "9,000,000 deposits into 10,000,000 accounts, and 2,000,000 whose accounts follow Zipf's law: the \
                 guest's memory is held to 64 MiB, the store's cache to 256 MiB, what gathers for a commit to 320 MiB. One \
                 core, in a process of its own.",
         run: large::run,

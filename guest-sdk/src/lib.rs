@@ -175,7 +175,7 @@ pub mod __private {
         describe::{QueryDescription, TableDescription},
         key::{AsKey, Key},
         query::{AnyParameter, Arguments, KnownParameter, Probe, answer, schema, unknown},
-        reaction::{Answer, Reaction, Reactor, data_or_reject, used_reaction},
+        reaction::{Answer, Reaction, Reactor, data_or_reject, lane_of, used_reaction},
         runner::{
             Handlers, Outcome, Projection, Runner, State, data, partition_hash, partition_key_of, used,
         },

@@ -245,6 +245,8 @@ impl std::error::Error for Failure {}
 pub trait Reaction: Handlers {
     const NEW_VERSION: &'static str;
     const LANE: &'static str;
+    const ON_FAILURE: Option<&'static str>;
+    fn lane(event: &Event<'_>) -> String;
     fn react(&mut self, handler: u32, event: &Event<'_>) -> Result<Effects, Failure>;
 }
 
@@ -302,6 +304,12 @@ impl<T: Into<Effects>> Answer for Result<T, Failure> {
     }
 }
 
+/// What names a lane.
+#[doc(hidden)]
+pub fn lane_of<'e, T: ToString>(event: &'e Event<'e>, key: impl FnOnce(&'e Event<'e>) -> T) -> String {
+    key(event).to_string()
+}
+
 /// Decodes an event's data for a reaction's handler. Data that is not as expected
 /// will not become so.
 #[doc(hidden)]
@@ -329,8 +337,12 @@ impl<R: Reaction> Reactor<R> {
     }
 
     pub(crate) fn describe() -> String {
-        let description =
-            Description { new_version: Some(R::NEW_VERSION), lane: Some(R::LANE), ..Description::of::<R>() };
+        let description = Description {
+            new_version: Some(R::NEW_VERSION),
+            lane: Some(R::LANE),
+            on_failure: R::ON_FAILURE,
+            ..Description::of::<R>()
+        };
         description.to_json()
     }
 
@@ -349,6 +361,11 @@ impl<R: Reaction> Reactor<R> {
         }
         self.changed = Some(reaction);
         Ok(effects)
+    }
+
+    /// The lane of each event of a block.
+    pub(crate) fn lanes(block: Block<'_>) -> Vec<String> {
+        block.heads.iter().map(|head| R::lane(&Event::new(block, head))).collect()
     }
 
     /// What the last call has changed.

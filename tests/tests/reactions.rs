@@ -126,7 +126,7 @@ fn what_can_never_be_handled_becomes_a_dead_letter_and_its_neighbours_pass() {
     let (id, attempts, reason) = of(2);
     assert!(id == "asked-5" && attempts == 1 && reason.contains("expected"), "{letters:?}");
     let status = server.get("/reactions/echo").ok();
-    let counts = json!({ "handled": 3, "appended": 3, "failures": 9, "given-up": 3 });
+    let counts = json!({ "handled": 3, "appended": 3, "failures": 9, "given-up": 3, "late": 0 });
     assert_eq!(status["since-start"], counts, "{status}");
     assert_eq!(
         (&status["dead-letters"], &status["waiting"], &status["lag"]),
@@ -244,6 +244,69 @@ fn who_waits_to_be_tried_again_holds_up_its_own_lane_only() {
     // Other settings are not another version; what is waited for stays as it was decided.
     let status = server.until_status("echo", "is at work", |status| status["health"] == "ok");
     assert_eq!(status["position"], 0, "the first event is not handled: {status}");
+}
+
+#[test]
+fn lanes_go_by_what_the_reaction_says() {
+    let server = Server::start();
+    server.configure("echo", "[retries]\nfirst = \"1h\"\nmost = \"1h\"\n");
+    server.drop_in("echo");
+    server.client().append(&[
+        asked(1, "house/1", json!({ "failures": 1 })),
+        asked(2, "house/2", json!({})),
+        asked(3, "garden/1", json!({})),
+    ]);
+    wait::until_true("the other lane is answered", || answered(&server) == ["asked-3"]);
+    server.until_status("echo", "is at work", |status| status["health"] == "ok");
+    let status = server.get("/reactions/echo").ok();
+    assert_eq!((&status["waiting"], &status["backlog"]), (&json!(1), &json!(2)), "{status}");
+    assert_eq!(answered(&server), ["asked-3"]);
+}
+
+#[test]
+fn a_dead_letter_holds_up_its_lane_if_it_is_to() {
+    let mut server = Server::start();
+    server.configure("echo", "[policies]\non-failure = \"hold-lane\"\nlanes = 1\n[retries]\nattempts = 1\n");
+    server.drop_in("echo");
+    server.client().append(&[
+        asked(1, "a", json!({ "failures": 1 })),
+        asked(2, "a", json!({})),
+        asked(3, "b", json!({})),
+        asked(4, "c", json!({ "never": "reject" })),
+        asked(5, "c", json!({})),
+    ]);
+    wait::until_true("the free lane is answered", || answered(&server) == ["asked-3"]);
+    wait::until_true("two are given up", || dead_letters(&server).len() == 2);
+    server.kill();
+    server.restart();
+    server.until_status("echo", "is at work", |status| status["health"] == "ok");
+    server.client().append(&[asked(6, "b", json!({}))]);
+    wait::until_true("the free lane goes on", || answered(&server) == ["asked-3", "asked-6"]);
+    // Another instance has not failed before, so it fails once more.
+    server.run(&["dead-letters", "echo", "1", "--retry"]).ok();
+    wait::until_true("it is given up again", || dead_letters(&server).len() == 2);
+    assert_eq!(answered(&server).len(), 2);
+    server.run(&["dead-letters", "echo", "1", "--retry"]).ok();
+    wait::until_true("it is answered, and who waited", || answered(&server).len() == 4);
+    assert_eq!(answered(&server)[2..], ["asked-1", "asked-2"]);
+    server.run(&["dead-letters", "echo", "4", "--drop"]).ok();
+    wait::until_true("who waited is answered", || answered(&server).len() == 5);
+    let status = settle(&server, "echo");
+    assert_eq!((&status["lag"], dead_letters(&server).len()), (&json!(0), 0), "{status}");
+}
+
+#[test]
+fn what_happened_too_long_ago_is_not_acted_upon() {
+    let server = Server::start();
+    server.configure("echo", "[policies]\nlate-after = \"10m\"\n");
+    server.drop_in("echo");
+    let mut old = asked(1, "a", json!({}));
+    old["time"] = "2020-01-01T00:00:00Z".into();
+    server.client().append(&[old, asked(2, "a", json!({}))]);
+    settle(&server, "echo");
+    assert_eq!(answered(&server), ["asked-2"]);
+    let status = server.get("/reactions/echo").ok();
+    assert_eq!((&status["since-start"]["late"], &status["late"]), (&json!(1), &json!(1)), "{status}");
 }
 
 /// What waited and is overdue when the program starts again runs once, and those behind

@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Instant};
 
 use tokio::{sync::watch, task::JoinHandle};
 
+use super::work::Folding;
 use crate::{
     clock,
     event::Position,
     plugin::{Plugin, PluginError},
-    projection::{Halt, Phase, Progress, Run},
+    projection::{Halt, Phase, Progress},
     state::catalog::Replay,
 };
 
@@ -28,7 +29,7 @@ pub(super) enum Stage {
 }
 
 pub(super) struct Replaying {
-    pub(super) run: Run,
+    pub(super) run: Folding,
     progress: watch::Receiver<Progress>,
     /// What earlier processes had done of it.
     before: Replay,
@@ -59,7 +60,7 @@ impl Candidate {
 
 impl Replaying {
     /// `before`: what earlier processes had done of it.
-    pub(super) fn new(run: Run, before: Replay) -> Self {
+    pub(super) fn new(run: Folding, before: Replay) -> Self {
         Self { progress: run.version().progress(), run, before, begun: clock::instant() }
     }
 

@@ -65,6 +65,16 @@ impl Store {
         self.state.open(plugin.name(), digest, plugin.tables(), partitions, self.state_cache_bytes)
     }
 
+    /// The state in which a version of a reaction makes its tables anew.
+    pub(super) fn open_rebuild(&self, digest: &str, plugin: &Plugin) -> Result<VersionState, StateError> {
+        self.state.open(plugin.name(), digest, plugin.tables(), 1, self.state_cache_bytes)
+    }
+
+    /// The version whose tables a reaction's file holds, if one has taken them over.
+    pub(super) fn reaction_owner(&self, name: &str) -> Result<Option<String>, StateError> {
+        self.state.reaction_owner(name, self.state_cache_bytes)
+    }
+
     /// Deletes what a reaction has left, if the name is one.
     pub(super) fn purge_reaction(&self, name: &str) -> Result<(), StateError> {
         self.state.purge_reaction(name)

@@ -19,7 +19,7 @@ use super::{
     folder::Sighting,
     store::Store,
     view::{CandidateView, FailedView, View, ViewState},
-    work::Work,
+    work::{Folding, Work},
 };
 use crate::{
     clock,
@@ -230,7 +230,7 @@ impl Supervisor {
         match (news, stage) {
             (News::Loaded(Ok(plugin)), _) => match self.other_kind(plugin.kind())? {
                 Some(reason) => self.fail(&digest, &reason, None, None),
-                None if plugin.kind() == Kind::Reaction => self.relieve(digest, plugin).await,
+                None if plugin.kind() == Kind::Reaction => self.follow_on(digest, settings, plugin).await,
                 None => self.replay(digest, settings, plugin),
             },
             (News::Loaded(Err(error @ PluginError::Host { .. })), _) => {
@@ -238,7 +238,10 @@ impl Supervisor {
                 Ok(())
             }
             (News::Loaded(Err(error)), _) => self.fail(&digest, &error.to_string(), None, None),
-            (News::CaughtUp, Stage::Replaying(replaying)) => self.take_over(replaying).await,
+            (News::CaughtUp, Stage::Replaying(replaying)) => match replaying.run {
+                Folding::Projection(_) => self.take_over(replaying).await,
+                Folding::Reaction(_) => self.take_over_rebuilt(replaying).await,
+            },
             (News::Halted(halt), Stage::Replaying(replaying)) => {
                 let (replay, output) =
                     (replaying.replay(), replaying.run.version().plugin().output().clone());
@@ -280,7 +283,7 @@ impl Supervisor {
         self.view.update(|view| {
             view.candidate = Some(CandidateView::Replaying(version));
         });
-        let stage = Stage::Replaying(Replaying::new(run, before));
+        let stage = Stage::Replaying(Replaying::new(Folding::Projection(run), before));
         self.candidate = Some(Candidate { digest, settings, stage });
         Ok(())
     }
@@ -319,7 +322,9 @@ impl Supervisor {
             view.live = Some(Arc::clone(&version));
             view.candidate = None;
         });
-        self.live = Some(Work::Projection(candidate.run));
+        if let Folding::Projection(run) = candidate.run {
+            self.live = Some(Work::Projection(run));
+        }
         self.prune(version.plugin().settings().policies.keep)
     }
 

@@ -1,4 +1,4 @@
-//! A version at work, whichever kind it is of.
+//! A version at work or on its way, whichever kind it is of.
 
 use std::sync::Arc;
 
@@ -44,6 +44,29 @@ impl Work {
         match self {
             Self::Projection(run) => run.stop().await,
             Self::Reaction(run) => run.stop().await,
+        }
+    }
+}
+
+/// A version that is on its way: it folds history.
+pub(super) enum Folding {
+    Projection(projection::Run),
+    Reaction(reaction::Rebuild),
+}
+
+impl Folding {
+    pub(super) fn version(&self) -> &Arc<Version> {
+        match self {
+            Self::Projection(run) => run.version(),
+            Self::Reaction(rebuild) => rebuild.version(),
+        }
+    }
+
+    /// Ends it; what it has done is durable.
+    pub(super) async fn stop(self) {
+        match self {
+            Self::Projection(run) => run.stop().await,
+            Self::Reaction(rebuild) => rebuild.stop().await,
         }
     }
 }

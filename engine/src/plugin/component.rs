@@ -45,6 +45,9 @@ impl Plugin {
             .map_err(|reason| PluginError::Description { plugin: plugin.name.to_string(), reason })?;
         validate::fits_kind(&description, plugin.kind())
             .map_err(|reason| PluginError::Description { plugin: plugin.name.to_string(), reason })?;
+        let chosen = plugin.settings.policies.on_failure.or(description.on_failure);
+        validate::on_failure_fits(chosen, plugin.kind())
+            .map_err(|reason| PluginError::Description { plugin: plugin.name.to_string(), reason })?;
         if plugin.kind() == Kind::Reaction {
             SecretValues::read(&plugin.settings.secrets)
                 .map_err(|reason| PluginError::Secret { plugin: plugin.name.to_string(), reason })?;
@@ -94,7 +97,11 @@ impl Plugin {
     /// What happens with an event that it cannot fold: as the settings say, or
     /// else the plug-in itself.
     pub fn on_failure(&self) -> OnFailure {
-        self.settings.policies.on_failure.or(self.description.on_failure).unwrap_or_default()
+        let chosen = self.settings.policies.on_failure.or(self.description.on_failure);
+        chosen.unwrap_or(match self.kind() {
+            Kind::Projection => OnFailure::Halt,
+            Kind::Reaction => OnFailure::DeadLetter,
+        })
     }
 
     /// How many instances fold it side by side.

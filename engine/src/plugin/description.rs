@@ -113,6 +113,9 @@ pub enum PartitionBy {
 pub enum NewVersion {
     /// It goes on from where the old one stood, with the state that it left.
     Continue,
+    /// It makes its tables anew of all of history, without effects, and goes on from
+    /// where the old one stood.
+    Rebuild,
 }
 
 /// Which events of a reaction are handled in their order: those of one lane.
@@ -125,6 +128,8 @@ pub enum Lane {
     Subject,
     /// All.
     One,
+    /// Those of one key, which the reaction works out.
+    Key,
 }
 
 /// What to do with an event that cannot be folded.
@@ -134,6 +139,9 @@ pub enum OnFailure {
     /// Stop there and say so; a candidate fails.
     #[default]
     Halt,
-    /// Keep the event as a dead letter and go on.
+    /// Keep the event as a dead letter and go on; what reactions do.
     DeadLetter,
+    /// Keep the event as a dead letter, and let those behind it in its lane wait until
+    /// somebody has it tried again or drops it; for reactions.
+    HoldLane,
 }

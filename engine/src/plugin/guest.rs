@@ -26,6 +26,9 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 /// What one call hands over to the host beside what it flushes.
 const HANDED_OVER: usize = 64 << 20;
 
+/// How many things of the host an instance may hold at once.
+pub(super) const MOST_RESOURCES: usize = 50_000;
+
 /// The data of a store.
 pub(super) struct Guest {
     pub(super) plugin: Arc<str>,
@@ -66,7 +69,7 @@ impl Guest {
             .envs(&settings.environment(partition))
             .build();
         let mut resources = ResourceTable::new();
-        resources.set_max_capacity(1000);
+        resources.set_max_capacity(MOST_RESOURCES);
         let guest = Guest {
             plugin: plugin.clone(),
             kind,

@@ -115,7 +115,13 @@ impl Instance {
 
     /// Lets it make its calls through somebody from now on; none: it makes none.
     pub fn set_outbound(&mut self, outbound: Option<Arc<dyn Outbound>>) {
-        self.store.data_mut().calls.0 = outbound.unwrap_or_else(|| Arc::new(NoOutbound));
+        self.store.data_mut().calls.outbound = outbound.unwrap_or_else(|| Arc::new(NoOutbound));
+    }
+
+    /// Whether it has made so many calls that another should take its place: of each that
+    /// had options of its own, `wasmtime-wasi-http` keeps these.
+    pub fn is_worn(&self) -> bool {
+        self.store.data().calls.made > guest::MOST_RESOURCES / 4
     }
 
     /// How many bytes of memory it has by now.
@@ -173,6 +179,25 @@ impl Instance {
             Ok(Err(reaction_interface::Failure::Reject(reason))) => {
                 Err(ReactError::Reject { reason: stop::shortened(&reason) })
             }
+            Err(reason) => Err(ReactError::Trap { reason }),
+        }
+    }
+
+    /// The lane of each event of a block, in their order, as the reaction works it out.
+    pub async fn lanes(&mut self, block: &Block) -> Result<Vec<String>, ReactError> {
+        let Calls::Reaction(reaction) = &self.calls else {
+            return Err(ReactError::Trap { reason: "has no lanes: it is a projection".to_owned() });
+        };
+        guest::begin(&mut self.store, false);
+        let names: Vec<&str> = block.names.iter().map(String::as_str).collect();
+        let heads: Vec<events::Head> = block.heads.iter().map(events::Head::from).collect();
+        let events = events::Block { names: &names, heads: &heads, bytes: &block.bytes };
+        let call = reaction.call_lanes(&mut self.store, events).await;
+        match self.end(call, false) {
+            Ok(lanes) if lanes.len() == block.len() => Ok(lanes),
+            Ok(lanes) => Err(ReactError::Trap {
+                reason: format!("names {} lanes for {} events", lanes.len(), block.len()),
+            }),
             Err(reason) => Err(ReactError::Trap { reason }),
         }
     }

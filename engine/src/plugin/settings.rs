@@ -123,6 +123,13 @@ pub struct Policies {
     pub block_events: usize,
     /// How many events a reaction handles side by side, each of another lane.
     pub lanes: usize,
+    /// A reaction does not act upon events that happened longer ago than this, but
+    /// records them as late; absent: it acts upon all.
+    #[serde(deserialize_with = "optional_duration")]
+    pub late_after: Option<Duration>,
+    /// How many events may fail while a reaction makes its tables anew; with more the
+    /// version fails.
+    pub rebuild_failures: u64,
 }
 
 impl Default for Policies {
@@ -136,6 +143,8 @@ impl Default for Policies {
             commit_interval: Duration::from_secs(5),
             block_events: 4096,
             lanes: 32,
+            late_after: None,
+            rebuild_failures: 50,
         }
     }
 }
@@ -196,6 +205,7 @@ impl Settings {
             None => "plug-in",
             Some(OnFailure::Halt) => "halt",
             Some(OnFailure::DeadLetter) => "dead-letter",
+            Some(OnFailure::HoldLane) => "hold-lane",
         };
         let mut text = format!("on-failure: {on_failure}\n");
         if let Some(partitions) = self.policies.partitions {
@@ -297,6 +307,10 @@ fn optional_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u6
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     parse_duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
 }
 
 fn scalars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {

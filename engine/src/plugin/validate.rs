@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::description::{Description, Kind, TableDescription};
+use super::description::{Description, Kind, OnFailure, TableDescription};
 
 /// How much a description may hold.
 const MOST_NAMES: usize = 1000;
@@ -31,7 +31,7 @@ pub(super) fn fits_kind(description: &Description, kind: Kind) -> Result<(), Str
         Kind::Reaction if description.new_version.is_none() => {
             Err("a reaction has to say what a new version of it does (`new-version`; in the SDK \
                  `#[reaction(new_version = \"…\")]`): \"continue\" goes on from where the old version stood, with \
-                 the state that it left"
+                 the state that it left; \"rebuild\" makes its tables anew of all of history first, without effects"
                 .to_owned())
         }
         Kind::Reaction if description.partition_by.is_some() => {
@@ -40,6 +40,24 @@ pub(super) fn fits_kind(description: &Description, kind: Kind) -> Result<(), Str
                 .to_owned())
         }
         Kind::Projection | Kind::Reaction => Ok(()),
+    }
+}
+
+/// Whether a plug-in of this kind may do so with what it cannot handle, as it says itself
+/// or its settings do.
+pub(super) fn on_failure_fits(chosen: Option<OnFailure>, kind: Kind) -> Result<(), String> {
+    match (kind, chosen) {
+        (Kind::Projection, Some(OnFailure::HoldLane)) => {
+            Err("it or its settings file says `on-failure` = \"hold-lane\", \
+             which only reactions have: a projection can \"halt\" or go on with a \"dead-letter\""
+                .to_owned())
+        }
+        (Kind::Reaction, Some(OnFailure::Halt)) => {
+            Err("it or its settings file says `on-failure` = \"halt\", which \
+             only projections do: a reaction can put a \"dead-letter\" aside or \"hold-lane\""
+                .to_owned())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -73,8 +73,9 @@ impl Backlog {
         self.open.len() + self.revived.len()
     }
 
-    pub(super) fn positions(&self) -> impl Iterator<Item = Position> + '_ {
-        self.open.keys().copied()
+    /// Those that hold up the checkpoint, each as a block of its own.
+    pub(super) fn open(&self) -> impl Iterator<Item = (Position, Block)> + '_ {
+        self.open.iter().map(|(position, event)| (*position, event.clone()))
     }
 
     pub(super) fn read_to(&self) -> Position {

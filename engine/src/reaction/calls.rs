@@ -44,7 +44,7 @@ use crate::{
     event::{Block, Position, Timestamp},
     plugin::{Http, HttpHost, Outbound, OutboundError, SecretValues, Settings},
     projection::Version,
-    state::{Call, CallOutcome, Header},
+    state::{Call, CallOutcome, Header, PartitionState},
 };
 
 /// The header by which a provider knows a call that it has had before.
@@ -57,20 +57,26 @@ pub(super) struct Caller {
     breakers: Breakers,
     journal: Arc<Journal>,
     counters: Counters,
+    /// It calls nobody: what was answered once is answered from the journal.
+    muted: bool,
 }
 
 impl Caller {
     pub(super) fn new(version: Arc<Version>) -> Arc<Self> {
-        let journal = Journal::new(version.state().partitions()[0].clone());
+        let journal = version.state().partitions()[0].clone();
+        Self::with(version, journal, false)
+    }
+
+    /// One that calls nobody, and answers from the journal of another version.
+    pub(super) fn muted(version: Arc<Version>, journal: PartitionState) -> Arc<Self> {
+        Self::with(version, journal, true)
+    }
+
+    fn with(version: Arc<Version>, journal: PartitionState, muted: bool) -> Arc<Self> {
+        let journal = Arc::new(Journal::new(journal));
         let breakers = Breakers::new(version.plugin().settings().http.breaker.clone());
         let client = Client::default();
-        Arc::new(Self {
-            version,
-            client,
-            breakers,
-            journal: Arc::new(journal),
-            counters: Counters::default(),
-        })
+        Arc::new(Self { version, client, breakers, journal, muted, counters: Counters::default() })
     }
 
     fn settings(&self) -> &Settings {
@@ -101,7 +107,7 @@ pub(super) struct EventCalls {
 pub(super) struct Notes {
     /// One was not allowed.
     pub(super) refused: Option<String>,
-    /// One differs from that which was made before.
+    /// One is not the one that was made before.
     pub(super) differs: Option<String>,
     /// One was to a host that is left alone until then.
     pub(super) blocked: Option<(Timestamp, String)>,
@@ -164,13 +170,19 @@ impl EventCalls {
         let journaled = journaled.map_err(|error| self.host_failed(error.to_string()))?;
         if let Some(call) = &journaled
             && let CallOutcome::Response { status, headers, body } = &call.outcome
-            && *status < 400
+            && (*status < 400 || self.caller.muted)
         {
             if differs(call, &request) {
                 return Err(self.differ(call, &request));
             }
             self.caller.counters.replayed();
             return Ok(recorded(*status, headers, body));
+        }
+        if self.caller.muted {
+            let call = format!("{} {}", request.method(), request.uri());
+            let reason = format!("call {number}, {call}, has no response in the journal");
+            self.notes().differs = Some(reason.clone());
+            return Err(OutboundError::Refused { reason });
         }
         let attempts = journaled.map_or(0, |call| call.attempts) + 1;
         let limit = patience.map_or(timeout, |patience| patience.min(timeout));

@@ -35,6 +35,8 @@ pub struct Activity {
     pub failures: u64,
     /// How many events it has given up.
     pub given_up: u64,
+    /// How many events it has not acted upon, since they happened too long ago.
+    pub late: u64,
 }
 
 /// A reaction at work. Cheap to clone.

@@ -39,12 +39,20 @@ impl Finished {
     pub(super) fn without_effect(task: Task) -> Self {
         Self { task, reads: Vec::new(), result: Ok(Answer::default()), instance: None }
     }
+
+    /// Of an event that happened too long ago to be acted upon.
+    pub(super) fn late(task: Task) -> Self {
+        let answer = Answer { late: true, ..Answer::default() };
+        Self { task, reads: Vec::new(), result: Ok(answer), instance: None }
+    }
 }
 
 /// What an event leads to; by default, nothing.
 #[derive(Default)]
 pub(super) struct Answer {
     pub(super) reacted: Reacted,
+    /// It happened too long ago to be acted upon.
+    pub(super) late: bool,
     pub(super) changes: Changes,
 }
 
@@ -89,6 +97,7 @@ pub(super) async fn handle(
         instance.set_state(Arc::new(NoState));
         instance.set_outbound(None);
     }
+    let instance = instance.filter(|instance| !instance.is_worn());
     Finished { task, reads: state.take(), result, instance }
 }
 
@@ -163,5 +172,5 @@ async fn answer(instance: &mut Instance, event: &Block) -> Result<Answer, (Faile
         trap @ ReactError::Trap { .. } => (Failed::Retry(trap.to_string()), false),
     })?;
     let changes = instance.flush().await.map_err(|error| (Failed::Retry(error.to_string()), false))?;
-    Ok(Answer { reacted, changes })
+    Ok(Answer { reacted, changes, late: false })
 }

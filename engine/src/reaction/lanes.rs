@@ -7,8 +7,8 @@ use crate::event::Position;
 /// What decides which events wait for one another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum LaneKey {
-    /// Those of one subject do.
-    Subject(String),
+    /// Those of one subject do, or of one key that the reaction has worked out.
+    Named(String),
     /// Without a subject, an event waits for nobody.
     Alone(Position),
     /// All do.
@@ -183,7 +183,7 @@ mod tests {
                         admitted += 1;
                         let key = match lane {
                             0 => LaneKey::Alone(admitted),
-                            lane => LaneKey::Subject(lane.to_string()),
+                            lane => LaneKey::Named(lane.to_string()),
                         };
                         if waits {
                             waiting.push((key.clone(), admitted));

@@ -1,6 +1,7 @@
 //! Reactions: events answered with effects.
 //!
 //! - [`Run`] (`run.rs`): a reaction at work, started and stopped.
+//! - [`Rebuild`] (`rebuild.rs`): a version that makes its tables anew of all of history.
 //! - [`Handle`] (`handle.rs`): what others see of it and can ask it.
 //! - `runner.rs`: the loop that gives events to instances, commits what comes of
 //!   them, and appends what they lead to.
@@ -12,7 +13,7 @@
 //! - `backlog.rs`: the events that are known and not handled, and so how far all
 //!   are.
 //! - `calls.rs`: what it calls over HTTP meanwhile.
-//! - `retry.rs`: when a failed event is tried again, and when it is given up.
+//! - `setbacks.rs`: events that have failed. `retry.rs`: when a failed event is tried again, and when it is given up.
 //! - `timers.rs`: when it wants to be told of something.
 //! - `outbox.rs`: the events that others lead to: their ids, and how they get into
 //!   the log.
@@ -31,11 +32,14 @@ mod handling;
 mod lanes;
 mod outbox;
 mod reads;
+mod rebuild;
 mod retry;
 mod run;
 mod runner;
+mod setbacks;
 mod timers;
 
 pub use calls::{BreakerStatus, CallsStatus, Counts, Refusal};
 pub use handle::{Activity, Handle, LetterError, Letters, What};
+pub use rebuild::{Rebuild, rebuild};
 pub use run::{Run, start};

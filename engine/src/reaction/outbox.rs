@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::{
     event::{Attribute, Block, CAUSATION, CORRELATION, Envelope, Head, Position, TIMER_DUE, Timestamp},
     log::{Append, AppendError, EventLog, LogError},
-    plugin::NewEvent,
+    plugin::{NewEvent, TimerChange},
+    state::{BookEntry, Timer},
 };
 
 /// What a reaction's answer to an event becomes in the log. The id derives from the
@@ -34,7 +35,7 @@ pub(super) fn envelopes(
 
 /// What the timer of an answer becomes in the log when it is due: an event about what
 /// the event is about that set it.
-pub(super) fn of_timer(
+fn of_timer(
     reaction: &str,
     (block, head): (&Block, &Head),
     (index, key, due): (usize, &str, Timestamp),
@@ -51,6 +52,26 @@ pub(super) fn of_timer(
         tags: Vec::new(),
         extensions: because_of((block, head)),
     }
+}
+
+/// The timers that an answer sets, moves or cancels, as the books keep them; or why one
+/// cannot be set.
+pub(super) fn timers(
+    log: &dyn EventLog,
+    reaction: &str,
+    event: &Block,
+    changes: Vec<TimerChange>,
+) -> Result<Vec<BookEntry>, String> {
+    let Some(head) = event.heads.first() else { return Ok(Vec::new()) };
+    let entry = |(index, TimerChange { key, at }): (usize, TimerChange)| {
+        let Some(due) = at else { return Ok(BookEntry::TimerGone(key)) };
+        let event = of_timer(reaction, (event, head), (index, &key, due));
+        let batch = Append { events: vec![event.clone()], ..Append::default() };
+        // What the log would not take later must not be set now.
+        log.check(&batch).map_err(|refusal| format!("its timer {key:?} cannot be set: {refusal}"))?;
+        Ok(BookEntry::TimerSet(Timer { key, due, event }))
+    };
+    changes.into_iter().enumerate().map(entry).collect()
 }
 
 /// The source of all events of a reaction.

@@ -52,13 +52,16 @@ pub fn start(scheduler: &Scheduler, version: Arc<Version>, log: Arc<dyn EventLog
     let caller = Caller::new(Arc::clone(&version));
     let (handle, told) = Handle::new(Arc::clone(&caller));
     let runner = Runner::new(Arc::clone(&version), log, caller, told, stop.subscribe());
-    // Its calls need what not all of the scheduler's threads keep.
-    let runtime = runtime::Handle::current();
-    let mut following = Box::pin(runner.follow());
-    let following = future::poll_fn(move |context| {
-        let _entered = runtime.enter();
-        following.as_mut().poll(context)
-    });
-    let task = scheduler.spawn(class, following);
+    let task = scheduler.spawn(class, within(runtime::Handle::current(), runner.follow()));
     Run { version, handle, stop, task }
+}
+
+/// Runs something within a runtime, on whichever thread: calls need what not all of the
+/// scheduler's threads keep.
+pub(super) fn within<F: Future>(runtime: runtime::Handle, future: F) -> impl Future<Output = F::Output> {
+    let mut future = Box::pin(future);
+    future::poll_fn(move |context| {
+        let _entered = runtime.enter();
+        future.as_mut().poll(context)
+    })
 }

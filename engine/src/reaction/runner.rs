@@ -4,10 +4,11 @@
 //! One task does it all: it polls the instances that are at work, so they share a
 //! thread and take turns; while one waits for something the others go on.
 //!
-//! - here: the loop; `runner/commit.rs`: what comes of events that are finished;
-//!   `runner/timers.rs`: timers that are set and due; `runner/letters.rs`: what can be
+//! - here: the loop; `runner/admission.rs`: the lanes of events; `runner/commit.rs`: what comes of events that are finished;
+//!   `runner/timers.rs`: timers that are due; `runner/letters.rs`: what can be
 //!   done about dead letters.
 
+mod admission;
 mod commit;
 mod letters;
 mod timers;
@@ -22,7 +23,6 @@ use std::{
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{sync::watch, time::Instant};
 
-use self::timers::is_timer_of_another;
 use super::{
     backlog::Backlog,
     calls::{Caller, EventCalls},
@@ -31,15 +31,16 @@ use super::{
     lanes::{LaneKey, Lanes},
     outbox,
     reads::Recent,
-    timers::{Timers, is_timer},
+    setbacks::{FAILING, Setbacks},
+    timers::{Timers, is_of_another, is_timer},
 };
 use crate::{
     clock,
     event::{Block, Envelope, Head, Partition, Position, Timestamp},
     log::EventLog,
-    plugin::{Instance, Retries, description::Lane},
+    plugin::{Instance, description::OnFailure},
     projection::{Division, Halt, Phase, Source, Version},
-    state::{BookEntry, PartitionState, Waiting},
+    state::{BookEntry, PartitionState},
 };
 
 /// How many events are known and not handled, at most. One that waits to be tried again
@@ -54,11 +55,6 @@ const TOGETHER_BYTES: usize = 16 << 20;
 const TURN: Duration = Duration::from_millis(10);
 /// Who has had to begin again so often runs alone.
 const RERUNS: u32 = 3;
-/// After so many events have failed, and none succeeded between them, no new ones are
-/// begun until one succeeds that is tried again …
-const FAILING: usize = 50;
-/// … or, where none is left to be tried again, a new one, at such intervals.
-const PROBES: Duration = Duration::from_secs(60);
 /// How many of its timers it shows.
 const TIMERS_SHOWN: usize = 100;
 /// What has been handled without an effect outside is durable after so long.
@@ -72,7 +68,6 @@ pub(super) struct Runner {
     caller: Arc<Caller>,
     told: Told,
     stop: watch::Receiver<bool>,
-    retries: Retries,
     lanes: Lanes,
     backlog: Backlog,
     working: FuturesUnordered<BoxFuture<'static, Finished>>,
@@ -88,18 +83,12 @@ pub(super) struct Runner {
     /// When each of the events that are at work began.
     begun: BTreeSet<(u64, Position)>,
     recent: Recent,
+    /// The lane of each event of the backlog.
+    keys: BTreeMap<Position, LaneKey>,
     /// How many events are handled for one commit, at most: fewer where they get in
     /// each other's way.
     together: usize,
-    /// Events that have failed since one has last succeeded; no more than
-    /// [`FAILING`].
-    failing: BTreeSet<Position>,
-    /// When a new event may be begun although all fail.
-    probe_at: Option<std::time::Instant>,
-    /// Events that have failed, until they are handled.
-    waiting: BTreeMap<Position, Waiting>,
-    /// When each of them may run again.
-    due: BTreeSet<(Timestamp, Position)>,
+    setbacks: Setbacks,
     /// Committed, and not in the log as far as is known.
     outbox: Vec<(Position, Vec<Envelope>)>,
     timers: Timers,
@@ -122,7 +111,6 @@ impl Runner {
         let division = Arc::new(Division::new(1));
         Self {
             source: Source::new(Arc::clone(&log), plugin.description(), Partition::WHOLE, division),
-            retries: settings.retries.clone(),
             lanes: Lanes::new(settings.policies.lanes),
             backlog: Backlog::default(),
             working: FuturesUnordered::new(),
@@ -132,11 +120,9 @@ impl Runner {
             reruns: BTreeMap::new(),
             begun: BTreeSet::new(),
             recent: Recent::default(),
+            keys: BTreeMap::new(),
             together: TOGETHER,
-            failing: BTreeSet::new(),
-            probe_at: None,
-            waiting: BTreeMap::new(),
-            due: BTreeSet::new(),
+            setbacks: Setbacks::default(),
             outbox: Vec::new(),
             timers: Timers::default(),
             entries: Vec::new(),
@@ -164,19 +150,19 @@ impl Runner {
     }
 
     async fn work(&mut self) -> Result<(), Halt> {
-        self.recover()?;
+        self.recover().await?;
         let (mut head, mut stop) = (self.log.follow(), self.stop.clone());
         loop {
             if *stop.borrow() || stop.has_changed().is_err() {
                 return self.end();
             }
             while let Ok(command) = self.told.commands.try_recv() {
-                self.obey(command)?;
+                self.obey(command).await?;
             }
             self.send().await?;
             self.fire().await?;
             let newest = *head.borrow_and_update();
-            self.read(newest)?;
+            self.read(newest).await?;
             self.resume(clock::now());
             self.dispatch()?;
             self.take_finished();
@@ -198,17 +184,20 @@ impl Runner {
                 continue;
             }
             self.show();
-            let timer = self.timer();
+            let (timer, mut command) = (self.timer(), None);
             tokio::select! {
                 Some(finished) = self.working.next(), if !self.working.is_empty() => self.note(finished),
                 moved = head.changed() => moved.map_err(|_| Halt::of_host("the event log is closed"))?,
-                Some(command) = self.told.commands.recv() => self.obey(command)?,
+                Some(told) = self.told.commands.recv() => command = Some(told),
                 _ = stop.wait_for(|stop| *stop) => {}
                 () = sleep_until(timer) => {
                     if self.eventual_since.is_some_and(|since| since.elapsed() >= DURABLE_AFTER) {
                         self.save().map_err(Halt::of_host)?;
                     }
                 }
+            }
+            if let Some(command) = command {
+                self.obey(command).await?;
             }
         }
     }
@@ -221,8 +210,9 @@ impl Runner {
             activity.timers = self.timers.len();
             activity.next_timers = self.timers.soonest(TIMERS_SHOWN);
             let known = activity.waiting.iter().map(|waiting| (waiting.position, waiting.attempts));
-            if !known.eq(self.waiting.values().map(|waiting| (waiting.position, waiting.attempts))) {
-                activity.waiting = self.waiting.values().cloned().collect();
+            let waiting = || self.setbacks.waiting();
+            if !known.eq(waiting().map(|waiting| (waiting.position, waiting.attempts))) {
+                activity.waiting = waiting().cloned().collect();
             }
         });
     }
@@ -232,29 +222,47 @@ impl Runner {
     }
 
     /// Goes on where the last run ended, however it did.
-    fn recover(&mut self) -> Result<(), Halt> {
+    async fn recover(&mut self) -> Result<(), Halt> {
         let books = self.state().books().map_err(Halt::of_host)?;
         let checkpoint = self.state().checkpoint().position;
         let open = books.open.into_iter().map(|position| Ok((position, self.event(position)?)));
         self.backlog =
             Backlog::new(books.handled_to.max(checkpoint), open.collect::<Result<Vec<_>, Halt>>()?);
-        self.due = books.waiting.iter().map(|waiting| (waiting.next, waiting.position)).collect();
-        self.waiting = books.waiting.into_iter().map(|waiting| (waiting.position, waiting)).collect();
+        self.setbacks = Setbacks::new(books.waiting);
         self.outbox = books.outbox;
         self.timers = Timers::new(books.timers);
-        let open: Vec<Position> = self.backlog.positions().collect();
-        for position in open {
-            self.lanes.admit(self.key(position), position, self.waits(position));
+        self.release_or_hold()?;
+        let open: Vec<(Position, Block)> = self.backlog.open().collect();
+        for (position, event) in open {
+            self.admit(&event, &[position]).await?;
         }
         // What had been given up may stand anywhere.
-        let revived = self.waiting.keys().copied().filter(|position| {
+        let revived = self.setbacks.waiting().map(|waiting| waiting.position).filter(|position| {
             *position <= self.backlog.read_to() && self.backlog.event(*position).is_none()
         });
         for position in revived.collect::<Vec<_>>() {
             let event = self.event(position)?;
-            self.revive(position, event);
+            self.revive(position, event).await?;
         }
         Ok(())
+    }
+
+    /// Dead letters that were left open hold up their lanes, or do no more.
+    fn release_or_hold(&mut self) -> Result<(), Halt> {
+        for letter in self.state().dead_letters().map_err(Halt::of_host)? {
+            if self.backlog.event(letter.position).is_some() {
+                match self.holds() {
+                    true => self.setbacks.hold(letter.position),
+                    false => self.backlog.close(letter.position),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a dead letter holds up its lane.
+    fn holds(&self) -> bool {
+        self.version.plugin().on_failure() == OnFailure::HoldLane
     }
 
     /// An event of the log, alone.
@@ -265,14 +273,9 @@ impl Runner {
 
     /// Lets an event be handled that had been given up; whether it may run now, the
     /// books say.
-    fn revive(&mut self, position: Position, event: Block) {
-        self.backlog.revive(position, event);
-        self.lanes.admit(self.key(position), position, self.waits(position));
-    }
-
-    /// Whether an event has failed, and has not been let go since.
-    fn waits(&self, position: Position) -> bool {
-        is_due_later(&self.waiting, &self.due, position)
+    async fn revive(&mut self, position: Position, event: Block) -> Result<(), Halt> {
+        self.backlog.revive(position, event.clone());
+        self.admit(&event, &[position]).await
     }
 
     /// Before a stop: what is finished, durably.
@@ -291,52 +294,34 @@ impl Runner {
     /// When the next thing is to be done that nobody else announces.
     fn timer(&self) -> Option<Instant> {
         let durable = self.eventual_since.map(|since| since + DURABLE_AFTER);
-        let due = self.due.first().map(|(at, _)| *at).into_iter().chain(self.timers.next()).min();
+        let due = self.setbacks.next().into_iter().chain(self.timers.next()).min();
         let due = due.and_then(|at| {
             let micros = at.as_micros().saturating_sub(clock::now().as_micros());
             clock::instant().checked_add(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
         });
-        let probe = self.probe_at.filter(|_| self.failing.len() >= FAILING && self.waiting.is_empty());
-        durable.into_iter().chain(due).chain(probe).min().map(Instant::from_std)
+        durable.into_iter().chain(due).chain(self.setbacks.probe()).min().map(Instant::from_std)
     }
 
     /// Takes in events of the log, as many as there is room for.
-    fn read(&mut self, newest: Position) -> Result<(), Halt> {
+    async fn read(&mut self, newest: Position) -> Result<(), Halt> {
         let (begun, own) = (clock::instant(), outbox::source(self.version.name()));
         while self.backlog.len() < BACKLOG && self.backlog.read_to() < newest && begun.elapsed() < TURN {
             let (first, room) = (self.backlog.read_to() + 1, BACKLOG - self.backlog.len());
             let portion = self.source.portion(first, newest, room).map_err(Halt::of_host)?;
             let Some(portion) = portion else { break };
             let events = &portion.events;
-            let wanted = |head: &Head| !is_timer_of_another(&own, events, head);
-            for position in self.backlog.read(events, portion.to, wanted) {
-                self.lanes.admit(self.key(position), position, self.waits(position));
-            }
+            let wanted = |head: &Head| !is_of_another(&own, events, head);
+            let positions = self.backlog.read(events, portion.to, wanted);
+            self.admit(events, &positions).await?;
         }
         Ok(())
     }
 
-    /// The lane of an event of the backlog.
-    fn key(&self, position: Position) -> LaneKey {
-        let of_subject = |event: &Block| {
-            let subject = event.heads.first().map(|head| event.slice(head.subject)).unwrap_or_default();
-            String::from_utf8_lossy(subject).into_owned()
-        };
-        match self.version.plugin().description().lane {
-            Lane::One => LaneKey::One,
-            Lane::Subject => match self.backlog.event(position).map(of_subject) {
-                Some(subject) if !subject.is_empty() => LaneKey::Subject(subject),
-                _ => LaneKey::Alone(position),
-            },
-        }
-    }
-
     /// Lets events that have waited long enough run again.
     fn resume(&mut self, now: Timestamp) {
-        while let Some((_, position)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
-            self.due.pop_first();
-            if self.backlog.event(position).is_some() {
-                self.lanes.resume(&self.key(position), position);
+        while let Some(position) = self.setbacks.pop_due(now) {
+            if let Some(key) = self.keys.get(&position) {
+                self.lanes.resume(key, position);
             }
         }
     }
@@ -353,14 +338,19 @@ impl Runner {
             let event = self.backlog.event(position).cloned();
             let event = event
                 .ok_or_else(|| Halt::of_host(format!("event {position} is lost; please report this")))?;
-            if is_timer(&event) && self.timers.of(&event).is_none() {
-                // It has been moved or cancelled.
-                let task = Task { key, position, event, since: self.recent.now() };
-                self.finished.push(Finished::without_effect(task));
+            let since = self.recent.now();
+            let has_gone = is_timer(&event) && self.timers.of(&event).is_none();
+            if has_gone || self.is_late(&event) {
+                let task = Task { key, position, event, since };
+                self.finished.push(if has_gone {
+                    Finished::without_effect(task)
+                } else {
+                    Finished::late(task)
+                });
                 self.lanes.ended();
                 continue;
             }
-            let (view, since) = (self.version.state().view().map_err(Halt::of_host)?, self.recent.now());
+            let view = self.version.state().view().map_err(Halt::of_host)?;
             self.begun.insert((since, position));
             let task = Task { key, position, event, since };
             let calls = EventCalls::new(&self.caller, &task.event);
@@ -372,9 +362,19 @@ impl Runner {
         Ok(())
     }
 
+    /// Whether the only event of a block happened too long ago to be acted upon. One that
+    /// has been tried is tried on.
+    fn is_late(&self, event: &Block) -> bool {
+        let limit = self.version.plugin().settings().policies.late_after;
+        let Some((limit, head)) = limit.zip(event.heads.first()) else { return false };
+        let age = clock::now().as_micros().saturating_sub(head.time);
+        u128::try_from(age).is_ok_and(|age| age > limit.as_micros())
+            && self.setbacks.of(head.position).is_none()
+    }
+
     /// An event has failed. If all do, no new ones are begun.
     fn fails(&mut self, position: Position, reason: &str) {
-        if self.failing.len() < FAILING && self.failing.insert(position) && self.failing.len() == FAILING {
+        if self.setbacks.failed(position) {
             let reason = format!("its last {FAILING} events have all failed, the last with: {reason}");
             tracing::error!(plugin = self.version.name(), position, reason, "begins no new events");
             self.told.update(|activity| activity.paused = Some(reason));
@@ -382,25 +382,16 @@ impl Runner {
     }
 
     fn succeeds(&mut self) {
-        if self.failing.len() == FAILING {
+        if self.setbacks.succeeded() {
             tracing::info!(plugin = self.version.name(), "begins new events again");
             self.told.update(|activity| activity.paused = None);
         }
-        self.failing.clear();
     }
 
     /// Whether the next event may be begun: all may, unless all fail.
     fn may_begin(&mut self) -> bool {
         let Some(next) = self.lanes.first() else { return false };
-        if self.failing.len() < FAILING || self.waiting.contains_key(&next) {
-            return true;
-        }
-        let now = clock::instant();
-        let may = self.waiting.is_empty() && self.probe_at.is_none_or(|at| at <= now);
-        if may {
-            self.probe_at = Some(now + PROBES);
-        }
-        may
+        self.setbacks.may_begin(next, clock::instant())
     }
 
     /// Takes what has been finished by now, without waiting.
@@ -424,15 +415,6 @@ impl Runner {
         self.finished_bytes += finished.result.as_ref().map_or(0, Answer::bytes);
         self.finished.push(finished);
     }
-}
-
-/// Whether an event has failed, and has not been let go since.
-fn is_due_later(
-    waiting: &BTreeMap<Position, Waiting>,
-    due: &BTreeSet<(Timestamp, Position)>,
-    position: Position,
-) -> bool {
-    waiting.get(&position).is_some_and(|waiting| due.contains(&(waiting.next, position)))
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::{
-    event::{Block, TIMER_DUE, Timestamp},
-    state::Timer,
+    event::{Block, Head, TIMER_DUE, Timestamp},
+    state::{BookEntry, Timer},
 };
 
 /// The timers of a reaction.
@@ -64,9 +64,28 @@ impl Timers {
     /// The timer whose event this is, the only one of its block; none: it has been
     /// moved, cancelled or handled since, or the event is no timer's.
     pub(super) fn of(&self, event: &Block) -> Option<&Timer> {
+        let id = event.heads.first().map(|head| event.slice(head.id))?;
+        self.rung(event).filter(|timer| timer.event.id.as_bytes() == id)
+    }
+
+    /// The timer of an event that may be another version's: by its key.
+    pub(super) fn rung(&self, event: &Block) -> Option<&Timer> {
         let event = event.events().next().filter(|event| event.envelope.event_type == TIMER_DUE)?;
         let Due { key } = serde_json::from_slice(&event.envelope.data).ok()?;
-        self.by_key.get(&key).filter(|timer| timer.event.id == event.envelope.id)
+        self.by_key.get(&key)
+    }
+
+    /// What is written into the books holds from now on.
+    pub(super) fn apply(&mut self, entry: &BookEntry) {
+        match entry {
+            BookEntry::TimerSet(timer) => self.set(timer.clone()),
+            BookEntry::TimerGone(key) => self.cancel(key),
+            _ => {}
+        }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Timer> {
+        self.by_key.values()
     }
 
     /// How many there are.
@@ -89,4 +108,10 @@ struct Due {
 /// Whether the only event of a block is a timer's.
 pub(super) fn is_timer(event: &Block) -> bool {
     event.heads.first().is_some_and(|head| event.names[head.event_type as usize] == TIMER_DUE)
+}
+
+/// Whether an event is another reaction's timer, which is nobody else's business.
+pub(super) fn is_of_another(own_source: &str, events: &Block, head: &Head) -> bool {
+    let name = |index: u32| events.names[index as usize].as_str();
+    name(head.event_type) == TIMER_DUE && name(head.source) != own_source
 }

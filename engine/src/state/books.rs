@@ -4,7 +4,9 @@
 //! All events up to the checkpoint are handled, and above it up to another position
 //! all but a few, which are named. So what is kept does not grow while one waits.
 
-use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -34,6 +36,9 @@ const WAITING: TableDefinition<'static, Position, &[u8]> = TableDefinition::new(
 
 /// By key: [`StoredTimer`], as MessagePack with named fields.
 const TIMERS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("timers");
+
+/// By position: when an event was found to be late, in microseconds since the Unix epoch.
+const LATE: TableDefinition<'static, Position, i64> = TableDefinition::new("late");
 
 const ACTION: &str = "write a reaction's books";
 
@@ -89,6 +94,13 @@ pub enum BookEntry {
     Revived(Waiting),
     /// An event that had been given up is forgotten.
     Dropped(Position),
+    /// An event is not acted upon, since it happened too long ago.
+    Late {
+        /// The event.
+        position: Position,
+        /// When this was found.
+        recorded: Timestamp,
+    },
     /// A timer is set, or moved.
     TimerSet(Timer),
     /// There is no timer of this key any more.
@@ -157,6 +169,30 @@ impl PartitionState {
         Ok(books)
     }
 
+    /// When an event was found to be late, if it was.
+    pub fn late(&self, position: Position) -> Result<Option<Timestamp>, StateError> {
+        self.with_late(|table| Ok(table.get(position)?.map(|at| Timestamp::from_micros(at.value()))))
+    }
+
+    /// How many events were found to be late.
+    pub fn late_count(&self) -> Result<u64, StateError> {
+        self.with_late(|table| table.len())
+    }
+
+    fn with_late<T: Default>(
+        &self,
+        look: impl FnOnce(&ReadOnlyTable<Position, i64>) -> Result<T, redb::StorageError>,
+    ) -> Result<T, StateError> {
+        let origin = &self.inner().origin;
+        let action = "read which events were late";
+        let read = self.inner().database.begin_read().map_err(origin.failed(action))?;
+        match read.open_table(LATE) {
+            // None was so far.
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(T::default()),
+            table => look(&table.map_err(origin.failed(action))?).map_err(origin.failed(action)),
+        }
+    }
+
     /// Commits changes of tables with the books: all in one transaction or, with an
     /// error, nothing. All events up to `position` are handled; `events` is how many
     /// have been since the last commit.
@@ -174,7 +210,7 @@ impl PartitionState {
     }
 }
 
-fn write_entries(write: &WriteTransaction, entries: &[BookEntry]) -> Result<(), redb::Error> {
+pub(super) fn write_entries(write: &WriteTransaction, entries: &[BookEntry]) -> Result<(), redb::Error> {
     let mut open = write.open_table(OPEN)?;
     let mut outbox = write.open_table(OUTBOX)?;
     let mut waiting = write.open_table(WAITING)?;
@@ -204,6 +240,9 @@ fn write_entries(write: &WriteTransaction, entries: &[BookEntry]) -> Result<(), 
                 waiting.insert(again.position, encoded(again).as_slice())?;
             }
             BookEntry::Dropped(position) => drop(dead_letters.remove(position)?),
+            BookEntry::Late { position, recorded } => {
+                write.open_table(LATE)?.insert(position, recorded.as_micros())?;
+            }
             BookEntry::TimerSet(Timer { key, due, event }) => {
                 let timer = StoredTimer { due: *due, event: event.into() };
                 write.open_table(TIMERS)?.insert(key.as_str(), encoded(&timer).as_slice())?;

@@ -3,7 +3,7 @@
 use redb::TableDefinition;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Position, Timestamp};
+use crate::event::{Block, Position, Timestamp};
 
 /// By position; MessagePack with named fields.
 pub(crate) const DEAD_LETTERS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("dead-letters");
@@ -27,6 +27,13 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
+    /// Of the only event of a block.
+    pub(crate) fn of(event: &Block, reason: String, attempts: u32, recorded: Timestamp) -> Option<Self> {
+        let event = event.events().next()?;
+        let (event_id, event_type) = (event.envelope.id, event.envelope.event_type);
+        Some(Self { position: event.position, event_id, event_type, reason, attempts, recorded })
+    }
+
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         rmp_serde::to_vec_named(self).expect("strings and numbers always encode")
     }

@@ -57,11 +57,26 @@ impl StateFolder {
         let state = match PartitionState::open(&path, tables, cache_bytes) {
             // The version that handed it on had others, or the next one has.
             Err(StateError::OtherTables { stored, .. }) => {
-                PartitionState::open(&path, &stored, cache_bytes)?.with_tables(tables)?
+                PartitionState::open(&path, &stored, cache_bytes)?.handed_on(tables, None)?
             }
             state => state?,
         };
         VersionState::new([state])
+    }
+
+    /// The digest of the version whose tables a reaction's file holds, where one has
+    /// taken them over from another. Not while the file is open.
+    pub fn reaction_owner(&self, name: &str, cache_bytes: usize) -> Result<Option<String>, StateError> {
+        let path = self.of_name(name)?.join("reaction.redb");
+        if !path.exists() {
+            return Ok(None);
+        }
+        match PartitionState::open(&path, &[], cache_bytes) {
+            Err(StateError::OtherTables { stored, .. }) => {
+                PartitionState::open(&path, &stored, cache_bytes)?.owner()
+            }
+            state => state?.owner(),
+        }
     }
 
     /// Deletes the state of a reaction; see [`purge`](Self::purge).

@@ -16,6 +16,7 @@
 //! - [`Books`] (`books.rs`): what a reaction has handled above its checkpoint, what it
 //!   has still to append and to try again. [`Call`] (`journal.rs`): what it has called,
 //!   and what came of it.
+//! - `succession.rs`: how a reaction's file goes from one version to the next.
 //! - [`StateFolder`] (`folder.rs`): where their files lie.
 //! - [`catalog`]: which versions there are, which one is live, how it came to be.
 //! - [`key`]: keys, in FoundationDB's tuple encoding. [`value`]: values, in
@@ -42,6 +43,7 @@ mod partition;
 mod places;
 mod records;
 mod snapshot;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod uncommitted;

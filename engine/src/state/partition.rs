@@ -40,12 +40,15 @@ pub(super) struct Inner {
     pub(super) database: Arc<Database>,
     pub(super) tables: Arc<[TableName]>,
     pub(super) origin: Origin,
-    path: Option<PathBuf>,
+    pub(super) path: Option<PathBuf>,
     /// What the last commit wrote.
     pub(super) checkpoint: ArcSwap<Checkpoint>,
     /// Held for the whole of a commit. Whether the last one was not durable.
     pub(super) committing: Mutex<bool>,
 }
+
+/// What tells a plug-in's tables from all others of the file.
+const PREFIX: &str = "table/";
 
 /// A table's name in the plug-in's words and in the file's.
 pub(super) struct TableName {
@@ -108,32 +111,8 @@ impl PartitionState {
         })
     }
 
-    /// The same file with other tables, for a version that goes on with the state of
-    /// another, which must commit no more. Tables that are not named any longer stay
-    /// in the file.
-    pub fn with_tables(&self, tables: &[String]) -> Result<Self, StateError> {
-        let Inner { database, origin, path, .. } = &*self.inner;
-        let names = TableName::all(tables)?;
-        let action = "change the tables";
-        let write = database.begin_write().map_err(origin.failed(action))?;
-        {
-            let mut meta = write.open_table(META).map_err(origin.failed(action))?;
-            meta::write_tables(&mut meta, tables, origin)?;
-            for table in names.iter() {
-                write.open_table(table.definition()).map_err(origin.failed(action))?;
-            }
-        }
-        write.commit().map_err(origin.failed(action))?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                database: Arc::clone(database),
-                tables: names,
-                origin: origin.clone(),
-                path: path.clone(),
-                checkpoint: ArcSwap::from_pointee(self.checkpoint()),
-                committing: Mutex::new(false),
-            }),
-        })
+    pub(super) fn of(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner) }
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -278,13 +257,18 @@ fn initialise(
 
 impl TableName {
     /// Those of a plug-in's tables.
-    fn all(tables: &[String]) -> Result<Arc<[Self]>, StateError> {
+    pub(super) fn all(tables: &[String]) -> Result<Arc<[Self]>, StateError> {
         let mut seen = HashSet::new();
         if let Some(name) = tables.iter().find(|name| !seen.insert(*name)) {
             return Err(StateError::TableTwice { name: name.clone() });
         }
-        let table = |name: &String| Self { name: name.clone(), stored: format!("table/{name}") };
+        let table = |name: &String| Self { name: name.clone(), stored: format!("{PREFIX}{name}") };
         Ok(tables.iter().map(table).collect())
+    }
+
+    /// Whether a table of the file is a plug-in's.
+    pub(super) fn is_plugins(stored: &str) -> bool {
+        stored.starts_with(PREFIX)
     }
 
     pub(super) fn definition(&self) -> redb::TableDefinition<'_, &'static [u8], &'static [u8]> {

@@ -98,6 +98,10 @@ pub(crate) fn reaction(input: &ItemImpl) -> TokenStream {
                 fn react(event: reaction::Block) -> ::core::result::Result<reaction::Outcome, reaction::Failure> {
                     component::react(&REACTOR, event)
                 }
+
+                fn lanes(events: reaction::Block) -> ::std::vec::Vec<::std::string::String> {
+                    component::lanes::<#reaction>(events)
+                }
             }
 
             ::projectionist_sdk::__private::bindings::plugin::export!(

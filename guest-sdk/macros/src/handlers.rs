@@ -196,13 +196,17 @@ fn calls(kind: Kind, handlers: &[Handler]) -> impl Iterator<Item = TokenStream> 
     })
 }
 
+fn optional(value: Option<&syn::LitStr>) -> TokenStream {
+    match value {
+        None => quote!(::core::option::Option::None),
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+    }
+}
+
 fn projection(input: &ItemImpl, methods: &Methods, arguments: &ProjectionArguments) -> TokenStream {
     let projection = &input.self_ty;
     let (partition_by, partition_key) = arguments.partition();
-    let on_failure = match &arguments.on_failure {
-        None => quote!(::core::option::Option::None),
-        Some(value) => quote!(::core::option::Option::Some(#value)),
-    };
+    let on_failure = optional(arguments.on_failure.as_ref());
     let calls = calls(Kind::Projection, &methods.handlers);
     quote! {
         // On wasm the component uses it; natively perhaps only tests do.
@@ -242,7 +246,9 @@ fn projection(input: &ItemImpl, methods: &Methods, arguments: &ProjectionArgumen
 
 fn reaction(input: &ItemImpl, methods: &Methods, arguments: &ReactionArguments) -> TokenStream {
     let reaction = &input.self_ty;
-    let ReactionArguments { new_version, lane } = arguments;
+    let new_version = &arguments.new_version;
+    let (lane, lane_of_event) = arguments.lane();
+    let on_failure = optional(arguments.on_failure.as_ref());
     let calls = calls(Kind::Reaction, &methods.handlers);
     quote! {
         // On wasm the component uses it; natively perhaps only tests do.
@@ -252,13 +258,19 @@ fn reaction(input: &ItemImpl, methods: &Methods, arguments: &ReactionArguments) 
             #[allow(unused_imports)]
             use ::projectionist_sdk::{
                 Effects, Event, Failure,
-                __private::{Answer, Reaction, data_or_reject},
+                __private::{Answer, Reaction, data_or_reject, lane_of},
             };
 
             #[automatically_derived]
             impl Reaction for #reaction {
                 const NEW_VERSION: &'static str = #new_version;
                 const LANE: &'static str = #lane;
+                const ON_FAILURE: ::core::option::Option<&'static str> = #on_failure;
+
+                #[allow(unused_variables)]
+                fn lane(event: &Event<'_>) -> ::std::string::String {
+                    #lane_of_event
+                }
 
                 fn react(
                     &mut self,

@@ -75,10 +75,18 @@ pub fn projection(arguments: TokenStream, input: TokenStream) -> TokenStream {
 ///
 /// `new_version = "continue"` says what a new version of the reaction does, and has
 /// to be said: it goes on from where the old version stood, with the state that it
-/// left.
+/// left. `new_version = "rebuild"` makes the reaction's tables anew of all of history
+/// first: nothing is appended and nobody is called meanwhile, calls are answered as they
+/// were then; from where the old version stood it has its effects.
 ///
 /// `lane = "subject"`, the default, handles events of one subject in their order,
-/// and others beside them; `lane = "one"` handles all events one after the other.
+/// and others beside them; `lane = "one"` handles all events one after the other;
+/// `lane = |event| …` those of one key: the closure takes `&Event` and answers
+/// anything that can be written as text.
+///
+/// `on_failure = "dead-letter"`, the default, puts aside what can never be handled;
+/// with `on_failure = "hold-lane"` those behind it in its lane wait until somebody has
+/// it tried again or drops it.
 #[proc_macro_attribute]
 pub fn reaction(arguments: TokenStream, input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as syn::ItemImpl);

@@ -32,14 +32,15 @@ pub fn send(request: Request) -> Result<Response, Error> {
     outgoing.set_scheme(Some(&url.scheme)).map_err(|()| wrong("its scheme is none"))?;
     outgoing.set_authority(Some(url.authority)).map_err(|()| wrong("its host is none"))?;
     outgoing.set_path_with_query(Some(&url.path)).map_err(|()| wrong("its path is none"))?;
-    let options = RequestOptions::new();
-    if let Some(timeout) = request.timeout {
+    let options = request.timeout.map(|timeout| {
+        let options = RequestOptions::new();
         let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         // A host that knows no such option uses its own.
         let _ = options.set_first_byte_timeout(Some(nanoseconds));
-    }
+        options
+    });
     let body = outgoing.body().map_err(|()| wrong("it has no body"))?;
-    let answer = outgoing_handler::handle(outgoing, Some(options)).map_err(unanswered)?;
+    let answer = outgoing_handler::handle(outgoing, options).map_err(unanswered)?;
     // Who does not want the body answers all the same, or says why not.
     let _ = write(body, &request.body);
     answer.subscribe().block();

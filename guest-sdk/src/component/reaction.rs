@@ -49,6 +49,10 @@ pub fn react<R: Reaction>(cell: &'static LocalKey<Cell<R>>, block: Block) -> Res
     })
 }
 
+pub fn lanes<R: Reaction>(block: Block) -> Vec<String> {
+    Reactor::<R>::lanes(event::Block { names: &block.names, heads: &block.heads, bytes: &block.bytes })
+}
+
 pub fn flush<R: Reaction>(cell: &'static LocalKey<Cell<R>>) -> Changes {
     flushed(with(cell, Reactor::flush))
 }

@@ -159,6 +159,14 @@ impl<R: Reaction> ReactionHarness<R> {
         Ok(effects.append)
     }
 
+    /// The lane of an event, where the reaction works it out (`lane = |event| …`).
+    pub fn lane(&mut self, event: &GivenEvent) -> String {
+        self.pending.push(event);
+        let lane = Reactor::<R>::lanes(self.pending.block()).pop().unwrap_or_default();
+        self.pending.clear();
+        lane
+    }
+
     /// Sets the clock (at the Unix epoch before), in RFC 3339, and lets the timers that are
     /// due by then be handled, one after the other, each as if at the time when it was due.
     ///

@@ -50,7 +50,7 @@ struct ToTime {
     at: Option<Timestamp>,
 }
 
-/// Answers `asked` with `answered`.
+/// Answers `asked` with `answered`. Subjects share a lane up to their first slash.
 #[derive(Reaction)]
 pub struct Echo {
     /// How many events of each subject were answered.
@@ -59,7 +59,7 @@ pub struct Echo {
     total: Table<String, u64>,
 }
 
-#[reaction(new_version = "continue")]
+#[reaction(new_version = "continue", lane = |event| event.subject().split('/').next().unwrap_or_default())]
 impl Echo {
     #[on("asked")]
     fn asked(&mut self, event: &Event, asked: Asked) -> Result<NewEvent, Failure> {
@@ -171,5 +171,6 @@ mod tests {
         assert_eq!(harness.rows("answered"), [(json!("a"), json!(2))]);
         assert_eq!(harness.try_query("answers", json!({ "subject": "a" })), Ok(json!(2)));
         assert_eq!(harness.describe()["new-version"], "continue");
+        assert_eq!(harness.lane(&event("asked").subject("house/2")), "house");
     }
 }

@@ -16,6 +16,7 @@ use crate::{
 impl Supervisor {
     /// Starts what was live when the process last ended.
     pub(super) async fn recover(&mut self) -> Result<(), StateError> {
+        self.finish_takeover()?;
         let versions = self.context.catalog.versions(&self.name)?;
         if let Some(last) = versions.iter().rfind(|version| version.station == Station::Failed) {
             self.show_failed(last.reason.as_deref().unwrap_or_default(), None);

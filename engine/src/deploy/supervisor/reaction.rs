@@ -1,14 +1,26 @@
-//! How a version of a reaction takes over: it goes on where the one before stood,
-//! with the state that it left.
+//! How a version of a reaction takes over: with the state that the one before has left,
+//! or with tables that it has made anew of all of history.
 
 use std::sync::Arc;
 
 use super::{Context, Supervisor};
 use crate::{
     clock,
-    plugin::{Plugin, description::Kind},
+    deploy::{
+        candidate::{Candidate, Replaying, Stage},
+        view::CandidateView,
+        work::Folding,
+    },
+    plugin::{
+        Plugin,
+        description::{Kind, NewVersion},
+    },
     projection::Version,
-    state::{StateError, VersionState},
+    reaction,
+    state::{
+        StateError, VersionState,
+        catalog::{Replay, Station, VersionRecord},
+    },
 };
 
 impl Supervisor {
@@ -24,38 +36,111 @@ impl Supervisor {
         }))
     }
 
-    /// A loaded version of a reaction takes over at once. The old one ends first, so
-    /// that no event is handled by both.
-    pub(super) async fn relieve(&mut self, digest: String, plugin: Arc<Plugin>) -> Result<(), StateError> {
-        let old = self.live.take();
-        let old = match old {
-            None => None,
-            Some(run) => {
-                let version = Arc::clone(run.version());
-                run.stop().await;
-                Some(version)
-            }
-        };
-        let Context { catalog, store, .. } = &*self.context;
-        let left = old.as_ref().map(|old| Arc::clone(old.state())).or_else(|| self.left.upgrade());
-        let state = match left {
-            Some(left) => handed_on(&left, plugin.tables()),
-            None => store.open_state(&digest, &plugin),
-        };
-        let promoted = state.and_then(|state| {
-            catalog.promote(&self.name, &digest, clock::now(), None)?;
-            Ok(Arc::new(state))
+    /// A loaded version of a reaction takes over, at once or when it has made its tables
+    /// anew.
+    pub(super) async fn follow_on(
+        &mut self,
+        digest: String,
+        settings: String,
+        plugin: Arc<Plugin>,
+    ) -> Result<(), StateError> {
+        let old = self.live.as_ref().map(|live| Arc::clone(live.version().state()));
+        match (plugin.description().new_version, old) {
+            (Some(NewVersion::Rebuild), Some(old)) => self.rebuild(digest, settings, plugin, old),
+            // What has no version at work before it begins, or goes on with what is left.
+            _ => self.relieve(digest, plugin).await,
+        }
+    }
+
+    /// Lets a loaded version make its tables anew, beside the one at work.
+    fn rebuild(
+        &mut self,
+        digest: String,
+        settings: String,
+        plugin: Arc<Plugin>,
+        old: Arc<VersionState>,
+    ) -> Result<(), StateError> {
+        let Context { catalog, store, scheduler, log, .. } = &*self.context;
+        let begun = store.open_rebuild(&digest, &plugin).and_then(|state| {
+            let before =
+                catalog.begin_replay(&self.name, &digest, state.checkpoint().events, clock::now())?;
+            Ok((Arc::new(state), before))
         });
-        let state = match promoted {
-            Ok(state) => state,
+        let (state, before) = match begun {
+            Ok(begun) => begun,
             Err(error) => {
-                self.live = old.map(|old| self.work(old));
                 self.give_up_for_now(&error.to_string(), None);
                 return Ok(());
             }
         };
-        tracing::info!(plugin = self.name, version = digest, "promoted");
         let version = Arc::new(Version::new(&self.name, &digest, plugin, state));
+        let run = reaction::rebuild(scheduler, Arc::clone(&version), Arc::clone(log), old);
+        self.view.update(|view| view.candidate = Some(CandidateView::Replaying(version)));
+        let stage = Stage::Replaying(Replaying::new(Folding::Reaction(run), before));
+        self.candidate = Some(Candidate { digest, settings, stage });
+        Ok(())
+    }
+
+    /// A version has made its tables anew. The one at work ends first, so that no event is
+    /// handled by both.
+    pub(super) async fn take_over_rebuilt(&mut self, candidate: Replaying) -> Result<(), StateError> {
+        let replay = candidate.replay();
+        let Folding::Reaction(rebuild) = candidate.run else { return Ok(()) };
+        let version = Arc::clone(rebuild.version());
+        let old = self.end_live().await;
+        let state = match rebuild.take_over().await {
+            Ok(state) => Arc::new(state),
+            Err(halt) => {
+                self.live = old.map(|old| self.work(old));
+                return self.halted(version.digest(), &halt, replay, version.plugin().output().clone());
+            }
+        };
+        // From here the old version's tables are gone.
+        self.promote(version.digest(), Arc::clone(version.plugin()), state, Some(replay))?;
+        let digest = version.digest().to_owned();
+        drop(version);
+        self.context.store.drop_state(&self.name, &digest);
+        Ok(())
+    }
+
+    /// A loaded version takes over at once, with the state that is left. The one at work
+    /// ends first, so that no event is handled by both.
+    async fn relieve(&mut self, digest: String, plugin: Arc<Plugin>) -> Result<(), StateError> {
+        let old = self.end_live().await;
+        let store = &self.context.store;
+        let left = old.as_ref().map(|old| Arc::clone(old.state())).or_else(|| self.left.upgrade());
+        let state = match left {
+            Some(left) => handed_on(&left, plugin.tables(), &digest),
+            None => store.open_state(&digest, &plugin),
+        };
+        match state {
+            Ok(state) => self.promote(&digest, plugin, Arc::new(state), None),
+            Err(error) => {
+                self.live = old.map(|old| self.work(old));
+                self.give_up_for_now(&error.to_string(), None);
+                Ok(())
+            }
+        }
+    }
+
+    async fn end_live(&mut self) -> Option<Arc<Version>> {
+        let run = self.live.take()?;
+        let version = Arc::clone(run.version());
+        run.stop().await;
+        Some(version)
+    }
+
+    /// A version that has taken over the state is at work from now on.
+    fn promote(
+        &mut self,
+        digest: &str,
+        plugin: Arc<Plugin>,
+        state: Arc<VersionState>,
+        replay: Option<Replay>,
+    ) -> Result<(), StateError> {
+        self.context.catalog.promote(&self.name, digest, clock::now(), replay)?;
+        tracing::info!(plugin = self.name, version = digest, "promoted");
+        let version = Arc::new(Version::new(&self.name, digest, plugin, state));
         let keep = version.plugin().settings().policies.keep;
         self.live = Some(self.work(Arc::clone(&version)));
         self.view.update(|view| {
@@ -64,10 +149,27 @@ impl Supervisor {
         });
         self.prune(keep)
     }
+
+    /// A process that ended when a version had taken over the state, but before the
+    /// catalog knew, is made up for.
+    pub(super) fn finish_takeover(&self) -> Result<(), StateError> {
+        let Context { catalog, store, .. } = &*self.context;
+        let Some(owner) = store.reaction_owner(&self.name)? else { return Ok(()) };
+        let versions = catalog.versions(&self.name)?;
+        let is_owner = |version: &&VersionRecord| version.digest == owner;
+        let other_is_live =
+            versions.iter().any(|version| version.station == Station::Live && !is_owner(&version));
+        match versions.iter().find(is_owner).map(|version| version.station) {
+            Some(Station::Candidate | Station::Standby) if other_is_live => {
+                catalog.promote(&self.name, &owner, clock::now(), None)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The state of one version for the next, which may have other tables.
-fn handed_on(state: &VersionState, tables: &[String]) -> Result<VersionState, StateError> {
-    let partitions = state.partitions().iter().map(|partition| partition.with_tables(tables));
+fn handed_on(state: &VersionState, tables: &[String], owner: &str) -> Result<VersionState, StateError> {
+    let partitions = state.partitions().iter().map(|partition| partition.handed_on(tables, Some(owner)));
     VersionState::new(partitions.collect::<Result<Vec<_>, _>>()?)
 }

@@ -69,6 +69,8 @@ pub(crate) struct ReactionDocument {
     next_timers: Vec<TimerDocument>,
     /// How many events it could not handle.
     dead_letters: u64,
+    /// How many events it did not act upon, since they happened too long ago.
+    late: u64,
     /// What it has done since it was started.
     since_start: CountsDocument,
     /// What its calls over HTTP have come to since it was started.
@@ -193,6 +195,8 @@ pub(crate) struct CountsDocument {
     failures: u64,
     /// Events that it gave up.
     given_up: u64,
+    /// Events that it did not act upon, since they happened too long ago.
+    late: u64,
 }
 
 impl From<&Waiting> for WaitingDocument {
@@ -207,11 +211,12 @@ fn document(deployer: &Deployer, status: PluginStatus) -> Result<ReactionDocumen
     // One that has no live version does nothing.
     let reaction = deployer.reaction(&name).ok().flatten();
     let activity = reaction.as_ref().map(|(_, handle)| handle.activity()).unwrap_or_default();
-    let (lanes, dead_letters) = match &reaction {
+    let (lanes, dead_letters, late_ever) = match &reaction {
         Some((version, _)) => {
-            (version.plugin().settings().policies.lanes, version.state().dead_letter_count()?)
+            let (lanes, state) = (version.plugin().settings().policies.lanes, version.state());
+            (lanes, state.dead_letter_count()?, state.partitions()[0].late_count()?)
         }
-        None => (0, 0),
+        None => (0, 0, 0),
     };
     let CallsStatus { counts, breakers, refusals } =
         reaction.as_ref().map(|(_, handle)| handle.calls()).unwrap_or_default();
@@ -225,6 +230,7 @@ fn document(deployer: &Deployer, status: PluginStatus) -> Result<ReactionDocumen
         appended,
         failures,
         given_up,
+        late,
         ..
     } = activity;
     waiting.sort_by_key(|waiting| waiting.next);
@@ -244,7 +250,8 @@ fn document(deployer: &Deployer, status: PluginStatus) -> Result<ReactionDocumen
         timers,
         next_timers: next_timers.into_iter().map(|(key, due)| TimerDocument { key, due }).collect(),
         dead_letters,
-        since_start: CountsDocument { handled, appended, failures, given_up },
+        late: late_ever,
+        since_start: CountsDocument { handled, appended, failures, given_up, late },
         calls: counts.into(),
         breakers: breakers.into_iter().map(BreakerDocument::from).collect(),
         refusals: refusals.into_iter().map(RefusalDocument::from).collect(),

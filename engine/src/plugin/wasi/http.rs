@@ -23,12 +23,17 @@ pub(in crate::plugin) fn add_http_to_linker(linker: &mut Linker<Guest>) -> wasmt
     add_only_http_to_linker_async(linker)
 }
 
-/// Who makes an instance's calls.
-pub(in crate::plugin) struct Calls(pub(in crate::plugin) Arc<dyn Outbound>);
+/// An instance's calls.
+pub(in crate::plugin) struct Calls {
+    /// Who makes them.
+    pub(in crate::plugin) outbound: Arc<dyn Outbound>,
+    /// How many there were.
+    pub(in crate::plugin) made: usize,
+}
 
 impl Default for Calls {
     fn default() -> Self {
-        Self(Arc::new(NoOutbound))
+        Self { outbound: Arc::new(NoOutbound), made: 0 }
     }
 }
 
@@ -53,7 +58,8 @@ impl WasiHttpHooks for Calls {
         options: Option<RequestOptions>,
         _sent: Rest,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Rest), Error>> + Send> {
-        let outbound = Arc::clone(&self.0);
+        self.made += 1;
+        let outbound = Arc::clone(&self.outbound);
         let number = outbound.begin();
         let patience = options.and_then(|options| {
             [options.first_byte_timeout, options.between_bytes_timeout].into_iter().flatten().min()

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{DURABLE_AFTER, RERUNS, Runner, TOGETHER, is_due_later};
+use super::{DURABLE_AFTER, RERUNS, Runner, TOGETHER};
 use crate::{
     clock,
-    event::{Block, Envelope, Position, Timestamp},
+    event::{Envelope, Position, Timestamp},
     log::Append,
     plugin::Changes,
     projection::Halt,
@@ -31,9 +31,11 @@ struct Outcome {
     failed: Vec<LaneKey>,
     /// To be handled once more, at once.
     again: Vec<LaneKey>,
-    /// How many are handled, and how many have failed.
+    /// How many are handled, have failed, are given up, are not acted upon.
     handled: u64,
     failures: u64,
+    given_up: u64,
+    late: u64,
 }
 
 impl Runner {
@@ -53,7 +55,7 @@ impl Runner {
                 Ok(answer) => self.answered(task, answer, now, &mut outcome),
                 Err(Failed::Retry(reason)) => self.failed(task, reason, now, &mut outcome),
                 Err(Failed::Blocked(until, reason)) => {
-                    let before = self.waiting.get(&task.position);
+                    let before = self.setbacks.of(task.position);
                     let waiting = retry::when_possible(task.position, before, now, until, reason);
                     self.wait(task, waiting, &mut outcome);
                 }
@@ -78,7 +80,8 @@ impl Runner {
         self.told.update(|activity| {
             activity.handled += outcome.handled;
             activity.failures += outcome.failures;
-            activity.given_up += handled - outcome.handled;
+            activity.given_up += outcome.given_up;
+            activity.late += outcome.late;
         });
         self.outbox.append(&mut outcome.append);
         self.recent.forget(self.begun.first().map_or(self.recent.now(), |(since, _)| *since));
@@ -91,8 +94,7 @@ impl Runner {
         outcome.again.iter().for_each(|key| self.lanes.again(key));
         outcome.failed.iter().for_each(|key| self.lanes.failed(key));
         for key in &outcome.closed {
-            let (waiting, due) = (&self.waiting, &self.due);
-            self.lanes.finished(key, |position| is_due_later(waiting, due, position));
+            self.lanes.finished(key, |position| self.setbacks.stops(position));
         }
         Ok(())
     }
@@ -110,7 +112,7 @@ impl Runner {
             None => Vec::new(),
         };
         let mut timers: Vec<BookEntry> = timer.into_iter().map(BookEntry::TimerGone).collect();
-        match self.timers_of(&task.event, answer.reacted.timers) {
+        match outbox::timers(&*self.log, self.version.name(), &task.event, answer.reacted.timers) {
             Ok(changes) => timers.extend(changes),
             Err(reason) => return self.give_up(task, reason, now, outcome),
         }
@@ -123,22 +125,28 @@ impl Runner {
         let append = batch.events;
         self.recent.note(&answer.changes);
         outcome.changes.push(answer.changes);
-        timers.iter().for_each(|entry| self.apply_timer(entry));
+        timers.iter().for_each(|entry| self.timers.apply(entry));
         outcome.entries.append(&mut timers);
         outcome.entries.push(BookEntry::Handled { position, append: append.clone() });
         if !append.is_empty() {
             outcome.append.push((position, append));
         }
+        match answer.late {
+            true => {
+                outcome.entries.push(BookEntry::Late { position, recorded: now });
+                outcome.late += 1;
+            }
+            false => outcome.handled += 1,
+        }
         outcome.closed.push(task.key);
-        outcome.handled += 1;
         self.close(position);
     }
 
     fn failed(&mut self, task: Task, reason: String, now: Timestamp, outcome: &mut Outcome) {
         outcome.failures += 1;
-        let before = self.waiting.get(&task.position);
-        let chance = fastrand::f64();
-        match retry::after_failure(&self.retries, task.position, before, now, reason.clone(), chance) {
+        let before = self.setbacks.of(task.position);
+        let (retries, chance) = (&self.version.plugin().settings().retries, fastrand::f64());
+        match retry::after_failure(retries, task.position, before, now, reason.clone(), chance) {
             Verdict::Again(waiting) => self.wait(task, waiting, outcome),
             Verdict::GiveUp => self.give_up(task, reason, now, outcome),
         }
@@ -147,25 +155,31 @@ impl Runner {
     fn wait(&mut self, task: Task, waiting: Waiting, outcome: &mut Outcome) {
         let (plugin, Waiting { position, reason, .. }) = (self.version.name(), &waiting);
         tracing::debug!(plugin, position, reason, "to be tried again");
-        self.due.insert((waiting.next, waiting.position));
-        self.waiting.insert(waiting.position, waiting.clone());
+        self.setbacks.wait(waiting.clone());
         outcome.entries.push(BookEntry::Waits(waiting));
         outcome.failed.push(task.key);
     }
 
     fn give_up(&mut self, task: Task, reason: String, now: Timestamp, outcome: &mut Outcome) {
         tracing::warn!(plugin = self.version.name(), position = task.position, reason, "a dead letter");
-        let attempts = self.waiting.get(&task.position).map_or(0, |before| before.attempts) + 1;
-        let letter = dead_letter(&task.event, task.position, reason, attempts, now);
-        outcome.entries.push(BookEntry::Dead(letter));
+        let attempts = self.setbacks.of(task.position).map_or(0, |before| before.attempts) + 1;
+        outcome.entries.extend(DeadLetter::of(&task.event, reason, attempts, now).map(BookEntry::Dead));
+        outcome.given_up += 1;
+        if self.holds() {
+            self.setbacks.hold(task.position);
+            self.reruns.remove(&task.position);
+            outcome.failed.push(task.key);
+            return;
+        }
         outcome.closed.push(task.key);
         self.close(task.position);
     }
 
     /// An event is handled or given up.
-    fn close(&mut self, position: Position) {
+    pub(super) fn close(&mut self, position: Position) {
         self.backlog.close(position);
-        self.waiting.remove(&position);
+        self.keys.remove(&position);
+        self.setbacks.over(position);
         self.reruns.remove(&position);
     }
 
@@ -186,7 +200,7 @@ impl Runner {
                 let reason = format!("what it leads to cannot be appended: {reason}");
                 tracing::warn!(plugin = self.version.name(), position, reason, "a dead letter");
                 let event = self.event(position)?;
-                self.entries.push(BookEntry::Dead(dead_letter(&event, position, reason, 1, now)));
+                self.entries.extend(DeadLetter::of(&event, reason, 1, now).map(BookEntry::Dead));
                 self.told.update(|activity| activity.given_up += 1);
             }
         }
@@ -213,17 +227,4 @@ impl Runner {
         self.version.set_position(position);
         Ok(())
     }
-}
-
-fn dead_letter(
-    event: &Block,
-    position: Position,
-    reason: String,
-    attempts: u32,
-    recorded: Timestamp,
-) -> DeadLetter {
-    let event = event.events().next();
-    let (event_id, event_type) =
-        event.map(|event| (event.envelope.id, event.envelope.event_type)).unwrap_or_default();
-    DeadLetter { position, event_id, event_type, reason, attempts, recorded }
 }

@@ -10,9 +10,9 @@ use crate::{
 
 impl Runner {
     /// Does something about dead letters.
-    pub(super) fn obey(&mut self, command: Command) -> Result<(), Halt> {
+    pub(super) async fn obey(&mut self, command: Command) -> Result<(), Halt> {
         let Command { letters, what, reply } = command;
-        let done = self.about_letters(letters, what);
+        let done = self.about_letters(letters, what).await;
         let answer = match &done {
             Ok(done) => done.clone(),
             Err(halt) => Err(LetterError::Host { reason: halt.to_string() }),
@@ -22,7 +22,11 @@ impl Runner {
         done.map(drop)
     }
 
-    fn about_letters(&mut self, letters: Letters, what: What) -> Result<Result<usize, LetterError>, Halt> {
+    async fn about_letters(
+        &mut self,
+        letters: Letters,
+        what: What,
+    ) -> Result<Result<usize, LetterError>, Halt> {
         let mut found = self.state().dead_letters().map_err(Halt::of_host)?;
         if let Letters::One(position) = letters {
             found.retain(|letter| letter.position == position);
@@ -31,29 +35,42 @@ impl Runner {
             }
         }
         let (now, count) = (clock::now(), found.len());
-        let mut revived = Vec::new();
+        let (mut revived, mut dropped) = (Vec::new(), Vec::new());
         for DeadLetter { position, reason, .. } in found {
             match what {
                 What::Drop => {
                     let event = self.event(position)?;
                     if let Some(timer) = self.timers.of(&event) {
                         let gone = BookEntry::TimerGone(timer.key.clone());
-                        self.apply_timer(&gone);
+                        self.timers.apply(&gone);
                         self.entries.push(gone);
                     }
                     self.entries.push(BookEntry::Dropped(position));
+                    dropped.push(position);
                 }
                 What::Retry => {
                     let waiting = Waiting { position, attempts: 0, since: now, next: now, reason };
                     self.entries.push(BookEntry::Revived(waiting.clone()));
-                    self.waiting.insert(position, waiting);
+                    self.setbacks.let_go(waiting);
                     revived.push((position, self.event(position)?));
                 }
             }
         }
         self.save().map_err(Halt::of_host)?;
         for (position, event) in revived {
-            self.revive(position, event);
+            match self.setbacks.release(position).then(|| self.keys.get(&position)).flatten() {
+                // It is the first of its lane.
+                Some(key) => self.lanes.resume(key, position),
+                None => self.revive(position, event).await?,
+            }
+        }
+        for position in dropped {
+            if self.setbacks.release(position)
+                && let Some(key) = self.keys.get(&position).cloned()
+            {
+                self.close(position);
+                self.lanes.finished(&key, |position| self.setbacks.stops(position));
+            }
         }
         Ok(Ok(count))
     }

@@ -125,6 +125,39 @@ proptest! {
 }
 
 #[test]
+fn rebuilt_tables_take_the_place_of_all_others_and_the_books_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = StateFolder::new(folder.path());
+    let put = |state: &PartitionState, table, key: &[u8], position, entries: &[BookEntry]| {
+        let change = Change { table, key, value: Some(b"value") };
+        state.commit_books([change], entries, position, 1, Durability::Durable).unwrap();
+    };
+    let opened = folder.open_reaction("mail", &tables(&["kept", "dropped"]), 1 << 20).unwrap();
+    let first = opened.partitions()[0].clone();
+    drop(opened);
+    put(&first, 0, b"old", 7, &[BookEntry::HandledTo(9), BookEntry::Waits(waiting(8, 1))]);
+    let rebuilt = PartitionState::in_memory(&tables(&["kept", "new"])).unwrap();
+    put(&rebuilt, 0, b"one", 3, &[]);
+    put(&rebuilt, 1, b"other", 7, &[BookEntry::HandledTo(1)]);
+    let second = first.rebuilt(&rebuilt, &[BookEntry::Dead(letter(4))], "second").unwrap();
+    drop(first);
+    for state in [second.clone(), second] {
+        let view = state.view().unwrap();
+        assert_eq!(
+            (view.get(0, b"old").unwrap(), view.get(0, b"one").unwrap()),
+            (None, Some(b"value".to_vec()))
+        );
+        assert_eq!(view.get(1, b"other").unwrap(), Some(b"value".to_vec()));
+        let expected =
+            Books { handled_to: 9, open: vec![], waiting: vec![waiting(8, 1)], ..Books::default() };
+        assert_eq!(state.books().unwrap(), expected);
+        assert_eq!(state.dead_letters().unwrap().len(), 1);
+        assert_eq!(state.checkpoint(), Checkpoint { position: 7, events: 1, ..rebuilt.checkpoint() });
+    }
+    assert_eq!(folder.reaction_owner("mail", 1 << 20).unwrap(), Some("second".to_owned()));
+}
+
+#[test]
 fn the_journal_keeps_the_last_of_each_call() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("reaction.redb");
@@ -166,11 +199,12 @@ fn the_next_version_may_have_other_tables() {
 
     let first = folder.open_reaction("mail", &tables(&["kept", "dropped"]), 1 << 20).unwrap();
     put(&first.partitions()[0], 0, b"kept");
-    let second = first.partitions()[0].with_tables(&tables(&["new", "kept"])).unwrap();
+    let second = first.partitions()[0].handed_on(&tables(&["new", "kept"]), Some("second")).unwrap();
     drop(first);
     assert_eq!((get(&second, 0), get(&second, 1)), (None, Some(b"kept".to_vec())));
     put(&second, 0, b"new");
     drop(second);
+    assert_eq!(folder.reaction_owner("mail", 1 << 20).unwrap(), Some("second".to_owned()));
     // As after a crash before the catalog knew the second version.
     let again = folder.open_reaction("mail", &tables(&["kept"]), 1 << 20).unwrap();
     assert_eq!(get(&again.partitions()[0], 0), Some(b"kept".to_vec()));

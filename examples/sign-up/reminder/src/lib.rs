@@ -17,7 +17,7 @@ pub struct Reminder {
     waiting: Table<String, String>,
 }
 
-#[reaction(new_version = "continue")]
+#[reaction(new_version = "rebuild")]
 impl Reminder {
     #[on("account.created")]
     fn created(&mut self, event: &Event, account: Created) {
