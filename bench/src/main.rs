@@ -5,6 +5,7 @@
 //! - `import.rs`: how fast the program takes events in, durably.
 //! - `append.rs`: the same over HTTP, one event a request.
 //! - `visible.rs`, `read.rs`: how soon events are seen; reads of tables.
+//! - `reactions.rs`: how many events reactions answer.
 //! - `start.rs`, `idle.rs`: what versions take to start, and to do nothing.
 //! - `large.rs`, `long.rs`: whether it stays fast with much state and many events.
 //! - `http.rs`, `latency.rs`: the client that these use, and how long things take.
@@ -22,6 +23,7 @@ mod large;
 mod latency;
 mod long;
 mod native;
+mod reactions;
 mod read;
 mod replay;
 mod report;
@@ -57,7 +59,7 @@ struct Benchmark {
     run: fn(&Input) -> Result<Vec<Figure>>,
 }
 
-const BENCHMARKS: [Benchmark; 13] = [
+const BENCHMARKS: [Benchmark; 14] = [
     Benchmark {
         name: "accounts",
         about: "Deposits with small JSON payloads are summed by account; state and checkpoint are durable. One core.",
@@ -120,6 +122,13 @@ const BENCHMARKS: [Benchmark; 13] = [
         about: "Copies of a small plug-in under many names are live in one program. Then one event is appended, which \
                 all of them want.",
         run: idle::run,
+    },
+    Benchmark {
+        name: "reactions",
+        about: "`welcome` answers 200,000 events with an event each; `activation-mail` makes a call for each of 10,000, \
+                to a server in the same process, and appends an event. Beside them loops in native Rust that promise \
+                the same. All cores.",
+        run: reactions::run,
     },
     Benchmark {
         name: "large",

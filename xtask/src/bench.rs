@@ -28,6 +28,7 @@ targets, and writes docs/benchmarks.md with its charts:
   read         rows over HTTP, also beside a replay
   start        a version's code, from the compile cache or compiled
   idle         1,000 plug-ins with nothing to do
+  reactions    events answered with events, and with calls over HTTP
   large        ten million accounts in little memory
   long         thirty million events, beside three million
 

@@ -18,7 +18,7 @@ mod seen;
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -92,14 +92,13 @@ impl Caller {
 /// The calls of one event.
 pub(super) struct EventCalls {
     caller: Arc<Caller>,
-    position: Position,
-    /// What tells the event from all others, everywhere.
-    source: String,
-    id: String,
+    /// It alone.
+    event: Block,
     begun: AtomicU32,
     notes: Mutex<Notes>,
-    /// The event is handled; what is still under way is of no use to anybody.
-    over: watch::Sender<bool>,
+    /// The event is handled; what is still under way is of no use to anybody. Most events
+    /// lead to no call, so this is there from the first one on.
+    over: OnceLock<watch::Sender<bool>>,
 }
 
 /// What the host knows of an event's calls beside what it has told the guest.
@@ -118,23 +117,24 @@ pub(super) struct Notes {
 impl EventCalls {
     /// Of the only event of a block.
     pub(super) fn new(caller: &Arc<Caller>, event: &Block) -> Arc<Self> {
-        let envelope = event.events().next().map(|event| (event.position, event.envelope));
-        let (position, source, id) =
-            envelope.map(|(position, event)| (position, event.source, event.id)).unwrap_or_default();
         Arc::new(Self {
             caller: Arc::clone(caller),
-            position,
-            source,
-            id,
+            event: event.clone(),
             begun: AtomicU32::new(0),
             notes: Mutex::default(),
-            over: watch::Sender::new(false),
+            over: OnceLock::new(),
         })
+    }
+
+    fn position(&self) -> Position {
+        self.event.first()
     }
 
     /// The event is handled, or not: it makes no more calls.
     pub(super) fn end(&self) -> Notes {
-        self.over.send_replace(true);
+        if let Some(over) = self.over.get() {
+            over.send_replace(true);
+        }
         std::mem::take(&mut *self.notes())
     }
 
@@ -146,9 +146,13 @@ impl EventCalls {
     /// for each reaction, event and call.
     fn idempotency_key(&self, number: u32) -> String {
         let mut hasher = blake3::Hasher::new();
-        for part in [self.caller.version.name(), &self.source, &self.id] {
+        let head = self.event.heads.first();
+        // These tell an event from all others, everywhere.
+        let source = head.map_or("", |head| &self.event.names[head.source as usize]);
+        let id = head.map_or(&[][..], |head| self.event.slice(head.id));
+        for part in [self.caller.version.name().as_bytes(), source.as_bytes(), id] {
             hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
+            hasher.update(part);
         }
         hasher.update(&number.to_le_bytes());
         hasher.finalize().to_hex()[..32].to_owned()
@@ -166,7 +170,7 @@ impl EventCalls {
                 self.refuse(format!("more than {calls} calls for one event are not allowed (http.calls)"))
             );
         }
-        let journaled = self.caller.journal.call(self.position, number);
+        let journaled = self.caller.journal.call(self.position(), number);
         let journaled = journaled.map_err(|error| self.host_failed(error.to_string()))?;
         if let Some(call) = &journaled
             && let CallOutcome::Response { status, headers, body } = &call.outcome
@@ -201,7 +205,7 @@ impl EventCalls {
         let response = response.map(|response| self.redacted(response));
         self.caller.counters.made(response.as_ref().ok().map(Response::status));
         let call = Call {
-            position: self.position,
+            position: self.position(),
             number,
             method: request.method().to_string(),
             url: request.uri().to_string(),
@@ -299,7 +303,7 @@ impl EventCalls {
     }
 
     fn note_refusal(&self, reason: String) {
-        self.caller.counters.refused(self.position, &reason);
+        self.caller.counters.refused(self.position(), &reason);
         self.notes().refused = Some(reason);
     }
 }
@@ -325,7 +329,7 @@ impl Outbound for EventCalls {
         patience: Option<Duration>,
     ) -> BoxFuture<'static, Result<Response<Bytes>, OutboundError>> {
         Box::pin(async move {
-            let mut over = self.over.subscribe();
+            let mut over = self.over.get_or_init(|| watch::Sender::new(false)).subscribe();
             tokio::select! {
                 biased;
                 response = self.answer(number, request, patience) => response,

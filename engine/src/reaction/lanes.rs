@@ -1,6 +1,11 @@
 //! Which event is next: events of one lane one after the other, lanes side by side.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use foldhash::fast::RandomState;
 
 use crate::event::Position;
 
@@ -8,7 +13,7 @@ use crate::event::Position;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum LaneKey {
     /// Those of one subject do, or of one key that the reaction has worked out.
-    Named(String),
+    Named(Arc<str>),
     /// Without a subject, an event waits for nobody.
     Alone(Position),
     /// All do.
@@ -21,7 +26,7 @@ pub(super) struct Lanes {
     /// How many events may be handled side by side.
     most: usize,
     running: usize,
-    lanes: HashMap<LaneKey, Lane>,
+    lanes: HashMap<LaneKey, Lane, RandomState>,
     /// Lanes whose first event can run, in the order in which they became so.
     ready: VecDeque<LaneKey>,
 }
@@ -45,7 +50,7 @@ enum First {
 
 impl Lanes {
     pub(super) fn new(most: usize) -> Self {
-        Self { most: most.max(1), running: 0, lanes: HashMap::new(), ready: VecDeque::new() }
+        Self { most: most.max(1), running: 0, lanes: HashMap::default(), ready: VecDeque::new() }
     }
 
     /// An event is there. Those of a lane come in their order. `waits`: it has failed
@@ -183,7 +188,7 @@ mod tests {
                         admitted += 1;
                         let key = match lane {
                             0 => LaneKey::Alone(admitted),
-                            lane => LaneKey::Named(lane.to_string()),
+                            lane => LaneKey::Named(lane.to_string().into()),
                         };
                         if waits {
                             waiting.push((key.clone(), admitted));

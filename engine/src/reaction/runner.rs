@@ -90,7 +90,7 @@ pub(super) struct Runner {
     together: usize,
     setbacks: Setbacks,
     /// Committed, and not in the log as far as is known.
-    outbox: Vec<(Position, Vec<Envelope>)>,
+    outbox: Vec<(Position, Arc<[Envelope]>)>,
     timers: Timers,
     /// What the next commit writes into the books beside what is finished.
     entries: Vec<BookEntry>,

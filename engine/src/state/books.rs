@@ -4,6 +4,8 @@
 //! All events up to the checkpoint are handled, and above it up to another position
 //! all but a few, which are named. So what is kept does not grow while one waits.
 
+use std::sync::Arc;
+
 use redb::{
     ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction,
 };
@@ -82,7 +84,7 @@ pub enum BookEntry {
         /// The event.
         position: Position,
         /// What it leads to.
-        append: Vec<Envelope>,
+        append: Arc<[Envelope]>,
     },
     /// What an event leads to has been appended.
     Appended(Position),
@@ -116,7 +118,7 @@ pub struct Books {
     /// Events before that which are not handled, ascending.
     pub open: Vec<Position>,
     /// What is to be appended, by the position of the event that it answers.
-    pub outbox: Vec<(Position, Vec<Envelope>)>,
+    pub outbox: Vec<(Position, Arc<[Envelope]>)>,
     /// What is to be handled again.
     pub waiting: Vec<Waiting>,
     /// Timers, by key.

@@ -29,7 +29,7 @@ impl Runner {
     async fn lanes_of(&mut self, events: &Block) -> Result<Vec<LaneKey>, Halt> {
         let of_subject = |head: &Head| match events.slice(head.subject) {
             [] => LaneKey::Alone(head.position),
-            subject => LaneKey::Named(String::from_utf8_lossy(subject).into_owned()),
+            subject => LaneKey::Named(String::from_utf8_lossy(subject).into()),
         };
         match self.version.plugin().description().lane {
             Lane::One => Ok(vec![LaneKey::One; events.len()]),
@@ -50,7 +50,7 @@ impl Runner {
                 };
                 let names = instance.lanes(events).await.map_err(|error| failed(error.to_string()))?;
                 self.idle.push(instance);
-                Ok(names.into_iter().map(LaneKey::Named).collect())
+                Ok(names.into_iter().map(|name| LaneKey::Named(name.into())).collect())
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::{
 struct Outcome {
     changes: Vec<Changes>,
     entries: Vec<BookEntry>,
-    append: Vec<(Position, Vec<Envelope>)>,
+    append: Vec<(Position, Arc<[Envelope]>)>,
     /// Handled, or given up.
     closed: Vec<LaneKey>,
     /// Failed, to be handled again later.
@@ -122,12 +122,12 @@ impl Runner {
             let reason = format!("what it leads to cannot be appended: {refusal}");
             return self.give_up(task, reason, now, outcome);
         }
-        let append = batch.events;
+        let append: Arc<[Envelope]> = batch.events.into();
         self.recent.note(&answer.changes);
         outcome.changes.push(answer.changes);
         timers.iter().for_each(|entry| self.timers.apply(entry));
         outcome.entries.append(&mut timers);
-        outcome.entries.push(BookEntry::Handled { position, append: append.clone() });
+        outcome.entries.push(BookEntry::Handled { position, append: Arc::clone(&append) });
         if !append.is_empty() {
             outcome.append.push((position, append));
         }

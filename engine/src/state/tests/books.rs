@@ -1,6 +1,9 @@
 //! A reaction's books say what was written into them, also after opening anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use proptest::prelude::*;
 
@@ -40,14 +43,14 @@ proptest! {
         let tables = tables(&["one"]);
         let mut state = PartitionState::open(&path, &tables, 1 << 20).unwrap();
         let (mut handled_to, mut open) = (0, BTreeSet::new());
-        let mut outbox: BTreeMap<Position, Vec<Envelope>> = BTreeMap::new();
+        let mut outbox: BTreeMap<Position, Arc<[Envelope]>> = BTreeMap::new();
         let mut waits: BTreeMap<Position, Waiting> = BTreeMap::new();
         let mut letters: BTreeSet<Position> = BTreeSet::new();
         let mut timers: BTreeMap<String, Timer> = BTreeMap::new();
         for (number, (position, what, count)) in steps.into_iter().enumerate() {
             let entry = match what {
                 0 | 1 => {
-                    let append: Vec<Envelope> = (0..count).map(|index| envelope(position, index)).collect();
+                    let append: Arc<[Envelope]> = (0..count).map(|index| envelope(position, index)).collect();
                     waits.remove(&position);
                     if count > 0 {
                         outbox.insert(position, append.clone());
