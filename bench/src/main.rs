@@ -125,14 +125,14 @@ const BENCHMARKS: [Benchmark; 14] = [
     },
     Benchmark {
         name: "reactions",
-        about: "`welcome` answers 200,000 events with an event each; `activation-mail` makes a call for each of 10,000, \
+        about: "`welcome` answers 100,000 events with an event each; `activation-mail` makes a call for each of 5,000, \
                 to a server in the same process, and appends an event. Beside them loops in native Rust that promise \
                 the same. All cores.",
         run: reactions::run,
     },
     Benchmark {
         name: "large",
-        about: "9,000,000 deposits into 10,000,000 accounts, and 2,000,000 whose accounts follow Zipf's law: the \
+        about: "6,000,000 deposits into 10,000,000 accounts, and 1,500,000 whose accounts follow Zipf's law: the \
                 guest's memory is held to 64 MiB, the store's cache to 256 MiB, what gathers for a commit to 320 MiB. One \
                 core, in a process of its own.",
         run: large::run,

@@ -23,9 +23,9 @@ use tokio::runtime::Runtime;
 use crate::{Figure, Input, native, replay, sized, workload};
 
 /// How many events are answered with events.
-const APPENDING: usize = sized(200_000);
+const APPENDING: usize = sized(100_000);
 /// How many lead to a call.
-const CALLING: usize = sized(10_000);
+const CALLING: usize = sized(5_000);
 /// How many accounts they are about.
 const ACCOUNTS: usize = sized(10_000);
 /// How many calls are under way at once.

@@ -73,6 +73,26 @@ fn a_mail_is_sent_for_each_account_with_the_secret_that_nobody_sees() {
     assert!(seen.authorizations.iter().all(|header| *header == format!("Bearer {SECRET}")));
     let status = server.get("/reactions/activation-mail").ok();
     assert_eq!(status["calls"]["answered"], 50, "{status}");
+
+    let effects = server.get("/reactions/activation-mail/effects?position=7").ok();
+    assert_eq!((&effects["id"], &effects["state"]), (&json!("created-7"), &json!("handled")), "{effects}");
+    let (request, response) = (&effects["calls"][0]["request"], &effects["calls"][0]["response"]);
+    assert_eq!(request["headers"]["authorization"], "Bearer {secret:mail-token}");
+    assert!(request["body"].as_str().unwrap().contains("user-7@example.org"), "{effects}");
+    assert_eq!(response["status"], 202);
+    let appended = &effects["appended"];
+    assert_eq!(appended[0]["type"], "activation-mail.sent");
+    assert_eq!((appended.as_array().unwrap().len(), &appended[0]["subject"]), (1, &json!("account/7")));
+    let position = appended[0]["position"].as_u64().unwrap();
+    let of_answer = server.get(&format!("/reactions/activation-mail/effects?position={position}")).ok();
+    assert_eq!((&of_answer["state"], &of_answer["calls"]), (&json!("not-wanted"), &json!([])), "{of_answer}");
+    for (query, status) in [("", 400), ("?position=x", 400), ("?position=1000", 404)] {
+        assert_eq!(
+            server.get(&format!("/reactions/activation-mail/effects{query}")).status,
+            status,
+            "{query}"
+        );
+    }
     server.until_live("activation-mail");
     assert_eq!(files_with(server.folder(), SECRET.as_bytes()), [] as [std::path::PathBuf; 0]);
 }
@@ -210,6 +230,10 @@ fn a_call_that_was_answered_is_not_made_again() {
             .contains("call 1 differs from the one that was made for this event before"),
         "{letters}"
     );
+    let letter = server.get(&format!("/reactions/echo/dead-letters/{}", letters["position"])).ok();
+    assert_eq!(letter["calls"][0]["response"]["status"], 202, "{letter}");
+    let effects = server.get(&format!("/reactions/echo/effects?position={}", letters["position"])).ok();
+    assert_eq!((&effects["state"], &effects["appended"]), (&json!("dead-letter"), &json!([])), "{effects}");
     assert_eq!(provider.seen().calls, 2, "one for each event");
     assert_eq!(server.get("/reactions/echo").ok()["calls"]["replayed"], 3);
     server.kill();

@@ -107,6 +107,35 @@ fn a_call_that_is_not_in_the_journal_fails_its_event_and_nothing_else() {
     wait::until_true("the new version is at work", || other.seen().mails.len() == 1);
 }
 
+/// The version that takes over handles the event of a timer that the one before could not
+/// handle: with the key that the provider knows.
+#[test]
+fn a_timer_that_has_rung_in_vain_rings_once_for_the_version_that_takes_over() {
+    let provider = Provider::start().unwrap();
+    let server = Server::start();
+    for name in ["activation-mail", "reminder"] {
+        server.configure(name, &settings(&provider, &server, 2));
+        server.drop_in(name);
+    }
+    server.client().append(&(1..=5).map(created).collect::<Vec<_>>());
+    wait::until_true("all mails are sent", || by_subject(&server, "activation-mail.sent").len() == 5);
+    // It fails in all ways, some of which send the mail all the same.
+    provider.behave(Behaviour::Badly { share: 1.0 });
+    wait::until_true("all have rung", || by_subject(&server, "projectionist.timer.due").len() == 5);
+    let live = server.status("reminder").unwrap()["live"].as_str().unwrap().to_owned();
+    server.configure("reminder", &settings(&provider, &server, 3));
+    server.until_status("reminder", "has another live version", |status| {
+        status["live"].as_str().is_some_and(|other| other != live)
+    });
+    provider.behave(Behaviour::Well);
+    wait::until_true("all are reminded", || by_subject(&server, "account.reminded").len() == 5);
+    server.until_live("reminder");
+    let reminded = provider.seen().mails.into_values().filter(|mail| mail.template == "reminder");
+    assert_eq!(reminded.count(), 5, "one key for each");
+    assert!(by_subject(&server, "account.reminded").values().all(|count| *count == 1));
+    assert_eq!(server.get("/reactions/reminder").ok()["timers"], 0);
+}
+
 #[test]
 fn a_version_that_cannot_fold_history_does_not_take_over() {
     let provider = Provider::start().unwrap();

@@ -29,6 +29,8 @@ pub(crate) struct Artifact {
 pub(crate) enum Which {
     /// Those for any log, and those for the history of a repository.
     Demo,
+    /// Those of `examples/sign-up`.
+    SignUp,
     /// Those that ship: `plugins/` and `examples/`.
     Shipped,
     /// Those and the tests' own.
@@ -40,6 +42,7 @@ impl Which {
     fn folders(self) -> &'static [&'static str] {
         match self {
             Self::Demo => &["plugins", "examples/git-history"],
+            Self::SignUp => &["examples/sign-up"],
             Self::Shipped => &["plugins", "examples"],
             Self::All => &["plugins", "examples", "tests/echo", "tests/guests", "tests/meter", "tests/tally"],
         }

@@ -255,16 +255,7 @@ impl Supervisor {
 
     /// Lets a loaded candidate fold all of history.
     fn replay(&mut self, digest: String, settings: String, plugin: Arc<Plugin>) -> Result<(), StateError> {
-        let open = || self.context.store.open_state(&digest, &plugin);
-        let state = open().or_else(|error| match error {
-            // What the log says can be folded again.
-            StateError::Damaged { .. } => {
-                tracing::warn!(plugin = self.name, %error, "folded again from the first event");
-                self.context.store.drop_state(&self.name, &digest);
-                open()
-            }
-            error => Err(error),
-        });
+        let state = self.open_candidate(&digest, || self.context.store.open_state(&digest, &plugin));
         let begun = state.and_then(|state| {
             let events = state.checkpoint().events;
             let before = self.context.catalog.begin_replay(&self.name, &digest, events, clock::now())?;
@@ -286,6 +277,23 @@ impl Supervisor {
         let stage = Stage::Replaying(Replaying::new(Folding::Projection(run), before));
         self.candidate = Some(Candidate { digest, settings, stage });
         Ok(())
+    }
+
+    /// The state of a version that folds history, or did so in an earlier process.
+    fn open_candidate(
+        &self,
+        digest: &str,
+        open: impl Fn() -> Result<VersionState, StateError>,
+    ) -> Result<VersionState, StateError> {
+        open().or_else(|error| match error {
+            // What the log says can be folded again.
+            StateError::Damaged { .. } => {
+                tracing::warn!(plugin = self.name, %error, "folded again from the first event");
+                self.context.store.drop_state(&self.name, digest);
+                open()
+            }
+            error => Err(error),
+        })
     }
 
     /// A candidate has caught up. The live one stops first, so that no reader

@@ -247,7 +247,10 @@ impl EventCalls {
                 SecretValues::read(&settings.secrets).and_then(|values| values.fill(&mut headers, &host));
             filled.map_err(|reason| self.refuse(reason))?;
         }
-        headers.remove(header::HOST);
+        // What says how the message is sent is not the guest's to say.
+        for own in [header::HOST, header::CONTENT_LENGTH, header::EXPECT, header::TE, header::TRAILER] {
+            headers.remove(own);
+        }
         if !headers.contains_key(IDEMPOTENCY_KEY) {
             let key = HeaderValue::from_str(&self.idempotency_key(number));
             headers.insert(IDEMPOTENCY_KEY, key.expect("a digest's digits can stand in a header"));

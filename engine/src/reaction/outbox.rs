@@ -35,14 +35,11 @@ pub(super) fn envelopes(
 
 /// What the timer of an answer becomes in the log when it is due: an event about what
 /// the event is about that set it.
-fn of_timer(
-    reaction: &str,
-    (block, head): (&Block, &Head),
-    (index, key, due): (usize, &str, Timestamp),
-) -> Envelope {
+fn of_timer(reaction: &str, (block, head): (&Block, &Head), (key, due): (&str, Timestamp)) -> Envelope {
     let subject = String::from_utf8_lossy(block.slice(head.subject)).into_owned();
     Envelope {
-        id: format!("{}-timer-{index}", head.position),
+        // Another version that answers the same event may set it for another time.
+        id: format!("{}-timer-{}-{key}", head.position, due.as_micros()),
         source: source(reaction),
         event_type: TIMER_DUE.to_owned(),
         subject: Some(subject).filter(|subject| !subject.is_empty()),
@@ -63,15 +60,15 @@ pub(super) fn timers(
     changes: Vec<TimerChange>,
 ) -> Result<Vec<BookEntry>, String> {
     let Some(head) = event.heads.first() else { return Ok(Vec::new()) };
-    let entry = |(index, TimerChange { key, at }): (usize, TimerChange)| {
+    let entry = |TimerChange { key, at }: TimerChange| {
         let Some(due) = at else { return Ok(BookEntry::TimerGone(key)) };
-        let event = of_timer(reaction, (event, head), (index, &key, due));
+        let event = of_timer(reaction, (event, head), (&key, due));
         let batch = Append { events: vec![event.clone()], ..Append::default() };
         // What the log would not take later must not be set now.
         log.check(&batch).map_err(|refusal| format!("its timer {key:?} cannot be set: {refusal}"))?;
         Ok(BookEntry::TimerSet(Timer { key, due, event }))
     };
-    changes.into_iter().enumerate().map(entry).collect()
+    changes.into_iter().map(entry).collect()
 }
 
 /// The source of all events of a reaction.

@@ -6,7 +6,10 @@
 //! has come up to that version, it takes over: at that mark its tables take the place
 //! of the others, in one transaction, and from there its effects are its own.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_task::Task;
 use tokio::{runtime, sync::watch};
@@ -24,7 +27,7 @@ use crate::{
     log::EventLog,
     plugin::{Changes, Instance},
     projection::{Class, Division, EventAtFault, Halt, Phase, Scheduler, Source, Version},
-    state::{BookEntry, Change, DeadLetter, Durability, PartitionState, VersionState},
+    state::{BookEntry, Change, DeadLetter, Durability, PartitionState, Timer, VersionState},
 };
 
 /// How many events are read at once.
@@ -231,6 +234,10 @@ impl Fold {
         if timers::is_of_another(&own, &event, &head) {
             return Ok(());
         }
+        if self.old.partitions()[0].late(head.position).map_err(Halt::of_host)?.is_some() {
+            // It was not acted upon.
+            return Ok(());
+        }
         let rung = self.timers.rung(&event).map(|timer| timer.key.clone());
         if is_timer(&event) && rung.is_none() {
             // It was moved or cancelled; or this version sets no such timer.
@@ -304,22 +311,25 @@ impl Fold {
     fn succession(&self) -> Result<Vec<BookEntry>, Halt> {
         let books = self.old.partitions()[0].books().map_err(Halt::of_host)?;
         let now = clock::now();
-        let pending: BTreeSet<&String> = books.timers.iter().map(|timer| &timer.key).collect();
+        let pending: BTreeMap<&String, &Timer> =
+            books.timers.iter().map(|timer| (&timer.key, timer)).collect();
         let gone = books.timers.iter().map(|timer| BookEntry::TimerGone(timer.key.clone()));
-        // What was due behind the mark would have been an effect of the past.
-        let (kept, muted): (Vec<_>, Vec<_>) =
-            self.timers.all().partition(|timer| timer.due > now || pending.contains(&timer.key));
-        if !muted.is_empty() {
-            let plugin = self.version.name();
-            tracing::info!(
-                plugin,
-                count = muted.len(),
-                "timers were due before it took over, and do not ring"
-            );
+        let (mut kept, mut muted) = (Vec::new(), 0);
+        for own in self.timers.all() {
+            match pending.get(&own.key) {
+                // It has rung, or is about to: this version handles that event.
+                Some(old) if old.due <= now => kept.push(BookEntry::TimerSet((*old).clone())),
+                // What was due behind the mark would have been an effect of the past.
+                None if own.due <= now => muted += 1,
+                _ => kept.push(BookEntry::TimerSet(own.clone())),
+            }
         }
-        let set = kept.into_iter().map(|timer| BookEntry::TimerSet(timer.clone()));
+        if muted > 0 {
+            let plugin = self.version.name();
+            tracing::info!(plugin, count = muted, "timers were due before it took over, and do not ring");
+        }
         let letters = self.state().dead_letters().map_err(Halt::of_host)?.into_iter().map(BookEntry::Dead);
-        Ok(gone.chain(set).chain(letters).collect())
+        Ok(gone.chain(kept).chain(letters).collect())
     }
 }
 

@@ -128,3 +128,48 @@ impl Setbacks {
         self.probe_at.filter(|_| self.all_fail() && self.waiting.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(position: Position, next: i64) -> Waiting {
+        let at = Timestamp::from_micros;
+        Waiting { position, attempts: 1, since: at(0), next: at(next), reason: "down".into() }
+    }
+
+    #[test]
+    fn an_event_stops_until_it_is_due_or_released() {
+        let mut setbacks = Setbacks::new(vec![waiting(7, 20), waiting(3, 30)]);
+        setbacks.hold(9);
+        assert!([3, 7, 9].iter().all(|position| setbacks.stops(*position)) && !setbacks.stops(1));
+        assert_eq!(setbacks.next(), Some(Timestamp::from_micros(20)));
+        assert_eq!(setbacks.pop_due(Timestamp::from_micros(19)), None);
+        assert_eq!(setbacks.pop_due(Timestamp::from_micros(25)), Some(7));
+        assert!(!setbacks.stops(7) && setbacks.of(7).is_some(), "it may run, and is known to have failed");
+        setbacks.let_go(waiting(3, 0));
+        assert!(!setbacks.stops(3), "at once");
+        assert!(setbacks.release(9) && !setbacks.release(9) && !setbacks.stops(9));
+        setbacks.over(7);
+        assert!(setbacks.of(7).is_none());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "some moment")]
+    fn where_all_fail_only_what_has_failed_is_begun_and_now_and_then_a_new_one() {
+        let mut setbacks = Setbacks::default();
+        let now = Instant::now();
+        let failed: Vec<bool> = (1..=60).map(|position| setbacks.failed(position)).collect();
+        assert_eq!(failed.iter().position(|all| *all), Some(FAILING - 1), "said once");
+        assert_eq!(failed.iter().filter(|all| **all).count(), 1);
+        setbacks.wait(waiting(1, 10));
+        assert!(setbacks.may_begin(1, now) && !setbacks.may_begin(100, now));
+        setbacks.over(1);
+        assert!(setbacks.may_begin(100, now), "nothing is left to be tried again");
+        assert!(!setbacks.may_begin(101, now));
+        assert_eq!(setbacks.probe(), Some(now + PROBES));
+        assert!(setbacks.may_begin(101, now + PROBES));
+        assert!(setbacks.succeeded() && !setbacks.succeeded());
+        assert!(setbacks.may_begin(102, now));
+    }
+}

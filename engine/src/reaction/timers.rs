@@ -115,3 +115,48 @@ pub(super) fn is_of_another(own_source: &str, events: &Block, head: &Head) -> bo
     let name = |index: u32| events.names[index as usize].as_str();
     name(head.event_type) == TIMER_DUE && name(head.source) != own_source
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Envelope;
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    fn timer(key: &str, due: i64) -> Timer {
+        let event = Envelope {
+            id: format!("{key}-{due}"),
+            source: "/reactions/test".into(),
+            event_type: TIMER_DUE.into(),
+            subject: None,
+            time: None,
+            content_type: String::new(),
+            data: Vec::new().into(),
+            tags: Vec::new(),
+            extensions: Default::default(),
+        };
+        Timer { key: key.into(), due: at(due), event }
+    }
+
+    #[test]
+    fn timers_are_due_in_their_order_once_unless_moved_or_cancelled() {
+        let mut timers =
+            Timers::new(vec![timer("b", 20), timer("a", 10), timer("gone", 5), timer("moved", 1)]);
+        timers.cancel("gone");
+        timers.cancel("never there");
+        timers.set(timer("moved", 30));
+        assert_eq!((timers.len(), timers.next()), (3, Some(at(10))));
+        assert_eq!(timers.take_due(at(9), 10), []);
+        assert_eq!(timers.take_due(at(25), 1), [timer("a", 10)]);
+        assert_eq!(timers.take_due(at(25), 10), [timer("b", 20)]);
+        assert_eq!(timers.take_due(at(25), 10), [], "each once");
+        // They are there until their events are handled.
+        assert_eq!((timers.len(), timers.next()), (3, Some(at(30))));
+        assert_eq!(timers.soonest(10), [("moved".to_owned(), at(30))]);
+        timers.apply(&BookEntry::TimerGone("a".into()));
+        timers.apply(&BookEntry::TimerSet(timer("b", 40)));
+        assert_eq!((timers.len(), timers.soonest(10).len()), (2, 2), "what has rung can be set anew");
+    }
+}

@@ -1,5 +1,7 @@
-//! `cargo xtask demo`: the history of a git repository, projected and served.
+//! `cargo xtask demo`: the history of a git repository, projected and served; or
+//! `cargo xtask demo sign-up`: accounts and their mails.
 //!
+//! - `sign_up.rs`: the latter.
 //! - `history.rs`: what git tells, as events.
 //! - `server.rs`: the program, started and waited for.
 //! - `answers.rs`: the first few answers.
@@ -7,6 +9,7 @@
 mod answers;
 mod history;
 mod server;
+mod sign_up;
 
 use std::{
     fs,
@@ -26,10 +29,15 @@ use crate::{
 
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask demo [--repo DIR | --events FILE] [--data DIR] [--listen ADDR] [--once]
+       cargo xtask demo sign-up [--listen ADDR] [--once]
 
 Imports the history of the repository that this folder belongs to, drops in the
 plug-ins of plugins/ and examples/, prints a first few answers and the URLs to
 try, and serves until ctrl-c.
+
+With `sign-up`, it runs examples/sign-up instead: accounts are created, mails sent
+by a service that goes down and comes up again, and who does not activate the
+account is reminded.
 
   --repo DIR     the history of another repository
   --events FILE  events instead: NDJSON, plain or gzip
@@ -47,7 +55,15 @@ pub(crate) fn run(mut args: Args) -> Result<()> {
     let data = args.path("--data")?;
     let listen = args.option::<String>("--listen")?;
     let once = args.flag("--once");
-    args.finish()?;
+    let words = args.words()?;
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {}
+        ["sign-up"] if repository.is_none() && events.is_none() && data.is_none() => {
+            return sign_up::run(listen, once);
+        }
+        ["sign-up"] => bail!("sign-up takes only --listen and --once"),
+        [other, ..] => bail!("there is no demo \"{other}\": there is `sign-up`, and that without a name"),
+    }
     if repository.is_some() && events.is_some() {
         bail!("--repo and --events exclude each other");
     }

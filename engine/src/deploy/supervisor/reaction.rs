@@ -61,7 +61,8 @@ impl Supervisor {
         old: Arc<VersionState>,
     ) -> Result<(), StateError> {
         let Context { catalog, store, scheduler, log, .. } = &*self.context;
-        let begun = store.open_rebuild(&digest, &plugin).and_then(|state| {
+        let opened = self.open_candidate(&digest, || store.open_rebuild(&digest, &plugin));
+        let begun = opened.and_then(|state| {
             let before =
                 catalog.begin_replay(&self.name, &digest, state.checkpoint().events, clock::now())?;
             Ok((Arc::new(state), before))

@@ -7,10 +7,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::at_work;
+use super::{
+    at_work,
+    effects::{self, CallDocument},
+};
 use crate::{
     deploy::Deployer,
-    event::{Position, Timestamp, cloudevents},
+    event::{Position, Timestamp},
     http::{
         events::CloudEventDocument,
         parameters::{NoParameters, UrlQuery},
@@ -18,7 +21,6 @@ use crate::{
         problem::{Kind, Problem, ProblemDocument},
         projections::json,
     },
-    log::Selection,
     reaction::{Letters, What},
     state::DeadLetter,
 };
@@ -53,12 +55,24 @@ pub(crate) struct DeadLetterDocument {
     #[schema(value_type = Option<CloudEventDocument>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<Box<RawValue>>,
+    /// The calls that were made for it, where one letter is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls: Option<Vec<CallDocument>>,
 }
 
 impl From<DeadLetter> for DeadLetterDocument {
     fn from(letter: DeadLetter) -> Self {
         let DeadLetter { position, event_id, event_type, reason, attempts, recorded } = letter;
-        Self { position, id: event_id, r#type: event_type, reason, attempts, recorded, event: None }
+        Self {
+            position,
+            id: event_id,
+            r#type: event_type,
+            reason,
+            attempts,
+            recorded,
+            event: None,
+            calls: None,
+        }
     }
 }
 
@@ -114,13 +128,9 @@ pub(crate) async fn one(
     let (version, _) = at_work(&deployer, &name)?;
     let letter = version.state().dead_letters()?.into_iter().find(|letter| letter.position == position);
     let letter = letter.ok_or_else(|| no_letter(position))?;
-    let selection = Selection { from: position, to: position, limit: 1, ..Selection::default() };
-    let event = deployer.log().read(&selection)?.pop().and_then(|event| {
-        let mut text = Vec::new();
-        cloudevents::to_json(&event, &mut text);
-        RawValue::from_string(String::from_utf8(text).ok()?).ok()
-    });
-    let document = DeadLetterDocument { event, ..letter.into() };
+    let event = effects::event_at(&deployer, position)?.and_then(|event| effects::document(&event));
+    let calls = Some(effects::calls(&version, position)?);
+    let document = DeadLetterDocument { event, calls, ..letter.into() };
     json(&headers, version.state().checkpoint().position, &document)
 }
 

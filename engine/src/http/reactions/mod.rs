@@ -2,11 +2,13 @@
 //!
 //! - `status.rs`: `/reactions` and `/reactions/{name}`.
 //! - `dead_letters.rs`: `…/dead-letters`: listed, looked at, tried again, dropped.
+//! - `effects.rs`: `…/effects`: what an event led to.
 //!
 //! Their tables and queries, versions and deployments are read as those of
 //! projections are, at `/projections/{name}`.
 
 mod dead_letters;
+mod effects;
 mod status;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ pub(crate) fn routes(deployer: Arc<Deployer>) -> OpenApiRouter {
         .routes(routes!(dead_letters::retry_all))
         .routes(routes!(dead_letters::one, dead_letters::drop_one))
         .routes(routes!(dead_letters::retry_one))
+        .routes(routes!(effects::read))
         .with_state(deployer)
 }
 
