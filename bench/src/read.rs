@@ -41,7 +41,7 @@ use crate::{
 const EVENTS: usize = sized(5_000_000);
 const ACCOUNTS: u64 = sized(100_000) as u64;
 /// Reads in a row for a rate, over all connections.
-const READS: usize = sized(50_000);
+const READS: usize = sized(100_000);
 const WARM_UP: usize = sized(10_000);
 const CONNECTIONS: usize = 32;
 /// A read each while latencies are taken.

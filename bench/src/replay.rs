@@ -25,9 +25,9 @@ pub(crate) fn accounts(input: &Input) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (label, events, accounts, spread) in [
         ("100,000 accounts", 3_000_000, 100_000, Spread::Uniform),
-        ("100,000 accounts, Zipf", 2_000_000, 100_000, Spread::Zipf),
-        ("1,000,000 accounts", 2_000_000, 1_000_000, Spread::Uniform),
-        ("1,000,000 accounts, Zipf", 2_000_000, 1_000_000, Spread::Zipf),
+        ("100,000 accounts, Zipf", 3_000_000, 100_000, Spread::Zipf),
+        ("1,000,000 accounts", 3_000_000, 1_000_000, Spread::Uniform),
+        ("1,000,000 accounts, Zipf", 3_000_000, 1_000_000, Spread::Zipf),
     ] {
         let replay = Replay::over("accounts", workload::accounts::events(events, accounts, spread)?)?;
         let [native, component, share] =

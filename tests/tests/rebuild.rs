@@ -105,6 +105,39 @@ fn a_call_that_is_not_in_the_journal_fails_its_event_and_nothing_else() {
     assert_eq!((other.seen().calls, by_subject(&server, "account.reminded").len()), (0, 3));
     server.client().append(&[created(4)]);
     wait::until_true("the new version is at work", || other.seen().mails.len() == 1);
+
+    // What is dropped is not looked at again.
+    server.run(&["dead-letters", "reminder", "--drop", "--all"]).ok();
+    server.until_live("reminder");
+    replace(&server, "reminder", "after the drop");
+    assert_eq!(server.get("/reactions/reminder/dead-letters").ok()["dead-letters"], json!([]));
+}
+
+#[test]
+fn a_version_that_follows_a_retired_one_makes_its_tables_anew_as_well() {
+    let provider = Provider::start().unwrap();
+    let mut server = Server::start();
+    for name in ["activation-mail", "reminder"] {
+        server.configure(name, &settings(&provider, &server, 1));
+        server.drop_in(name);
+    }
+    server.client().append(&(1..=5).map(created).collect::<Vec<_>>());
+    wait::until_true("all are reminded", || by_subject(&server, "account.reminded").len() == 5);
+    let before = (server.state_digest("reminder"), provider.seen().calls);
+    for restart in [false, true] {
+        fs::remove_file(server.plugin_file("reminder")).unwrap();
+        server.until_health("reminder", "retired");
+        if restart {
+            server.kill();
+            server.restart();
+        }
+        let other = components::remarked(&components::bytes("reminder"), &restart.to_string());
+        components::put(&server.plugin_file("reminder"), &other);
+        let status = server.until_live("reminder");
+        let deployment = &status["deployments"][0];
+        assert!(deployment["events"].as_u64().is_some_and(|events| events > 0), "{deployment}");
+        assert_eq!((server.state_digest("reminder"), provider.seen().calls), before);
+    }
 }
 
 /// The version that takes over handles the event of a timer that the one before could not

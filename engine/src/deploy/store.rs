@@ -70,6 +70,11 @@ impl Store {
         self.state.open(plugin.name(), digest, plugin.tables(), 1, self.state_cache_bytes)
     }
 
+    /// The state that a reaction has left, which is not open.
+    pub(super) fn left_by_reaction(&self, name: &str) -> Result<Option<VersionState>, StateError> {
+        self.state.left_by_reaction(name, self.state_cache_bytes)
+    }
+
     /// The version whose tables a reaction's file holds, if one has taken them over.
     pub(super) fn reaction_owner(&self, name: &str) -> Result<Option<String>, StateError> {
         self.state.reaction_owner(name, self.state_cache_bytes)

@@ -9,7 +9,7 @@ use super::{
     guest::{self, Guest},
     instance::{Calls, Instance},
     output::Output,
-    settings::{PARTITIONS, Settings, secrets::Values as SecretValues},
+    settings::{PARTITIONS, Settings, secrets},
     state::{NoState, StateReader},
     stop, validate,
 };
@@ -49,7 +49,7 @@ impl Plugin {
         validate::on_failure_fits(chosen, plugin.kind())
             .map_err(|reason| PluginError::Description { plugin: plugin.name.to_string(), reason })?;
         if plugin.kind() == Kind::Reaction {
-            SecretValues::read(&plugin.settings.secrets)
+            secrets::check(&plugin.settings.secrets)
                 .map_err(|reason| PluginError::Secret { plugin: plugin.name.to_string(), reason })?;
         }
         let asked = plugin.settings.policies.partitions;

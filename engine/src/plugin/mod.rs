@@ -54,7 +54,7 @@ pub use output::{Output, Stream};
 pub use settings::{
     CACHE_VARIABLE, Http, Limits, Policies, Retries, Secret, Settings, SettingsError,
     http::{Breaker, Host as HttpHost, NotAllowed},
-    secrets::Values as SecretValues,
+    secrets::{SecretError, SentSecrets},
     version_digest,
 };
 pub use state::{NoState, Row, StateReader};

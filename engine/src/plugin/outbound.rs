@@ -9,8 +9,8 @@ use http::{Request, Response};
 
 /// Makes a reaction's calls.
 pub trait Outbound: Send + Sync {
-    /// A call begins; its number.
-    fn begin(&self) -> u32;
+    /// A call begins; its number, if it may.
+    fn begin(&self) -> Result<u32, OutboundError>;
 
     /// How many bytes a request's body may have.
     fn most_body(&self) -> u64;
@@ -74,8 +74,8 @@ pub(super) struct NoOutbound;
 const NO_EVENT: &str = "a reaction may call out only while it handles an event";
 
 impl Outbound for NoOutbound {
-    fn begin(&self) -> u32 {
-        0
+    fn begin(&self) -> Result<u32, OutboundError> {
+        Err(self.refuse(String::new()))
     }
 
     fn most_body(&self) -> u64 {

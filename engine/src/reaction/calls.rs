@@ -42,7 +42,7 @@ use self::{
 use crate::{
     clock,
     event::{Block, Position, Timestamp},
-    plugin::{Http, HttpHost, Outbound, OutboundError, SecretValues, Settings},
+    plugin::{Http, HttpHost, Outbound, OutboundError, SecretError, SentSecrets, Settings},
     projection::Version,
     state::{Call, CallOutcome, Header, PartitionState},
 };
@@ -164,12 +164,7 @@ impl EventCalls {
         request: Request<Bytes>,
         patience: Option<Duration>,
     ) -> Result<Response<Bytes>, OutboundError> {
-        let Http { calls, timeout, response_body, .. } = self.caller.settings().http;
-        if number > calls {
-            return Err(
-                self.refuse(format!("more than {calls} calls for one event are not allowed (http.calls)"))
-            );
-        }
+        let Http { timeout, response_body, .. } = self.caller.settings().http;
         let journaled = self.caller.journal.call(self.position(), number);
         let journaled = journaled.map_err(|error| self.host_failed(error.to_string()))?;
         if let Some(call) = &journaled
@@ -183,15 +178,24 @@ impl EventCalls {
             return Ok(recorded(*status, headers, body));
         }
         if self.caller.muted {
+            if let Some(Call { outcome: CallOutcome::Failed { reason }, .. }) = &journaled {
+                return Err(OutboundError::NoConnection { reason: reason.clone() });
+            }
             let call = format!("{} {}", request.method(), request.uri());
             let reason = format!("call {number}, {call}, has no response in the journal");
             self.notes().differs = Some(reason.clone());
             return Err(OutboundError::Refused { reason });
         }
+        if let Some(call) = journaled.as_ref().filter(|call| differs(call, &request)) {
+            // It had no answer that counts, so it is made; but nobody should have to guess.
+            let (plugin, reason) = (self.caller.version.name(), difference(call, &request));
+            tracing::warn!(plugin, position = self.position(), reason, "a call has changed");
+            self.caller.counters.changed();
+        }
         let attempts = journaled.map_or(0, |call| call.attempts) + 1;
         let limit = patience.map_or(timeout, |patience| patience.min(timeout));
         let (made, begun) = (clock::now(), clock::instant());
-        let (sent, admitted) = self.prepare(number, &request)?;
+        let Prepared { sent, secrets, admitted } = self.prepare(number, &request)?;
         let host = admitted.host().to_string();
         let response = self.caller.client.send(sent, limit, response_body).await;
         let failure = match &response {
@@ -202,7 +206,7 @@ impl EventCalls {
             Err(error) => Some(error.to_string()),
         };
         admitted.ended(failure.as_deref());
-        let response = response.map(|response| self.redacted(response));
+        let response = response.map(|response| redacted(&secrets, response));
         self.caller.counters.made(response.as_ref().ok().map(Response::status));
         let call = Call {
             position: self.position(),
@@ -232,25 +236,24 @@ impl EventCalls {
     }
 
     /// The request as it is sent, and that the host is not left alone just now.
-    fn prepare(
-        &self,
-        number: u32,
-        request: &Request<Bytes>,
-    ) -> Result<(client::Sent, Admitted<'_>), OutboundError> {
+    fn prepare(&self, number: u32, request: &Request<Bytes>) -> Result<Prepared<'_>, OutboundError> {
         let settings = self.caller.settings();
         let allowed = settings.http.allowed(request.method(), request.uri());
         let allowed = allowed.map_err(|reason| self.refuse(reason.to_string()))?;
         let host = HttpHost::of(request.uri()).map_err(|reason| self.refuse(reason.to_owned()))?;
         let mut headers = request.headers().clone();
-        if !settings.secrets.is_empty() || client::names_a_secret(&headers) {
-            let filled =
-                SecretValues::read(&settings.secrets).and_then(|values| values.fill(&mut headers, &host));
-            filled.map_err(|reason| self.refuse(reason))?;
-        }
+        let secrets = SentSecrets::fill(&settings.secrets, &mut headers, &host);
+        let secrets = secrets.map_err(|error| match error {
+            SecretError::Refused(reason) => self.refuse(reason),
+            // It may be there again soon.
+            SecretError::NoValue(reason) => OutboundError::Broken { reason },
+        })?;
         // What says how the message is sent is not the guest's to say.
         for own in [header::HOST, header::CONTENT_LENGTH, header::EXPECT, header::TE, header::TRAILER] {
             headers.remove(own);
         }
+        // Secrets are looked for in what comes back, which must not be compressed.
+        headers.remove(header::ACCEPT_ENCODING);
         if !headers.contains_key(IDEMPOTENCY_KEY) {
             let key = HeaderValue::from_str(&self.idempotency_key(number));
             headers.insert(IDEMPOTENCY_KEY, key.expect("a digest's digits can stand in a header"));
@@ -263,39 +266,11 @@ impl EventCalls {
             self.notes().blocked = Some((blocked.until, reason.clone()));
             OutboundError::NoConnection { reason }
         })?;
-        Ok((sent, admitted))
-    }
-
-    /// What came, without the values of secrets.
-    fn redacted(&self, response: Response<Bytes>) -> Response<Bytes> {
-        let secrets = &self.caller.settings().secrets;
-        if secrets.is_empty() {
-            return response;
-        }
-        // They could be read when the call was made.
-        let Ok(values) = SecretValues::read(secrets) else { return response };
-        let (mut parts, mut body) = response.into_parts();
-        for value in parts.headers.values_mut() {
-            if let Some(redacted) = values.redact(value.as_bytes()) {
-                *value = HeaderValue::from_bytes(&redacted).unwrap_or(HeaderValue::from_static(""));
-            }
-        }
-        if let Some(redacted) = values.redact(&body) {
-            body = redacted.into();
-            parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
-        }
-        Response::from_parts(parts, body)
+        Ok(Prepared { sent, secrets, admitted })
     }
 
     fn differ(&self, call: &Call, request: &Request<Bytes>) -> OutboundError {
-        let number = call.number;
-        let then = format!("{} {}", call.method, call.url);
-        let now = format!("{} {}", request.method(), request.uri());
-        let how = match then == now {
-            true => format!("{now} with another body"),
-            false => format!("{now}; it was {then}"),
-        };
-        let reason = format!("call {number} differs from the one that was made for this event before: {how}");
+        let reason = difference(call, request);
         self.notes().differs = Some(reason.clone());
         OutboundError::Refused { reason }
     }
@@ -312,8 +287,16 @@ impl EventCalls {
 }
 
 impl Outbound for EventCalls {
-    fn begin(&self) -> u32 {
-        self.begun.fetch_add(1, Ordering::Relaxed) + 1
+    fn begin(&self) -> Result<u32, OutboundError> {
+        let (number, calls) =
+            (self.begun.fetch_add(1, Ordering::Relaxed) + 1, self.caller.settings().http.calls);
+        match number <= calls {
+            true => Ok(number),
+            false => {
+                Err(self
+                    .refuse(format!("more than {calls} calls for one event are not allowed (http.calls)")))
+            }
+        }
     }
 
     fn most_body(&self) -> u64 {
@@ -344,11 +327,44 @@ impl Outbound for EventCalls {
     }
 }
 
+/// A call that may be made now.
+struct Prepared<'c> {
+    sent: client::Sent,
+    secrets: SentSecrets,
+    admitted: Admitted<'c>,
+}
+
+/// What came, without the values of secrets.
+fn redacted(secrets: &SentSecrets, response: Response<Bytes>) -> Response<Bytes> {
+    let (mut parts, mut body) = response.into_parts();
+    for value in parts.headers.values_mut() {
+        if let Some(redacted) = secrets.redact(value.as_bytes()) {
+            *value = HeaderValue::from_bytes(&redacted).unwrap_or(HeaderValue::from_static(""));
+        }
+    }
+    if let Some(redacted) = secrets.redact(&body) {
+        body = redacted.into();
+        parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    }
+    Response::from_parts(parts, body)
+}
+
 /// Whether a call is another one than that of the journal.
 fn differs(call: &Call, request: &Request<Bytes>) -> bool {
     call.method != request.method().as_str()
         || request.uri() != call.url.as_str()
         || call.body != request.body()[..]
+}
+
+/// How a call differs from that of the journal, in words.
+fn difference(call: &Call, request: &Request<Bytes>) -> String {
+    let then = format!("{} {}", call.method, call.url);
+    let now = format!("{} {}", request.method(), request.uri());
+    let how = match then == now {
+        true => format!("{now} with another body"),
+        false => format!("{now}; it was {then}"),
+    };
+    format!("call {} differs from the one that was made for this event before: {how}", call.number)
 }
 
 /// Whether a host that answers so is not well.

@@ -22,6 +22,8 @@ pub struct Activity {
     pub waiting: Vec<Waiting>,
     /// How many timers it has.
     pub timers: usize,
+    /// How many timers were due whose events the log has refused, since it was started.
+    pub refused_timers: u64,
     /// The keys of those that are next, at most 100, and when they are due.
     pub next_timers: Vec<(String, Timestamp)>,
     /// Why it begins with no new events, if it does not: those that it began with have

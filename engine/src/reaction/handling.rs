@@ -36,23 +36,27 @@ pub(super) struct Finished {
 
 impl Finished {
     /// Of an event that leads to nothing, whatever the reaction would make of it.
-    pub(super) fn without_effect(task: Task) -> Self {
-        Self { task, reads: Vec::new(), result: Ok(Answer::default()), instance: None }
-    }
-
-    /// Of an event that happened too long ago to be acted upon.
-    pub(super) fn late(task: Task) -> Self {
-        let answer = Answer { late: true, ..Answer::default() };
+    pub(super) fn without_effect(task: Task, why: Unasked) -> Self {
+        let answer = Answer { unasked: Some(why), ..Answer::default() };
         Self { task, reads: Vec::new(), result: Ok(answer), instance: None }
     }
+}
+
+/// Why a reaction is not asked about an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unasked {
+    /// It happened too long ago to be acted upon.
+    Late,
+    /// Its timer has been moved or cancelled.
+    Void,
 }
 
 /// What an event leads to; by default, nothing.
 #[derive(Default)]
 pub(super) struct Answer {
     pub(super) reacted: Reacted,
-    /// It happened too long ago to be acted upon.
-    pub(super) late: bool,
+    /// Why it leads to nothing, if the reaction was not asked.
+    pub(super) unasked: Option<Unasked>,
     pub(super) changes: Changes,
 }
 
@@ -172,5 +176,5 @@ async fn answer(instance: &mut Instance, event: &Block) -> Result<Answer, (Faile
         trap @ ReactError::Trap { .. } => (Failed::Retry(trap.to_string()), false),
     })?;
     let changes = instance.flush().await.map_err(|error| (Failed::Retry(error.to_string()), false))?;
-    Ok(Answer { reacted, changes, late: false })
+    Ok(Answer { reacted, changes, unasked: None })
 }

@@ -41,5 +41,5 @@ mod timers;
 
 pub use calls::{BreakerStatus, CallsStatus, Counts, Refusal};
 pub use handle::{Activity, Handle, LetterError, Letters, What};
-pub use rebuild::{Rebuild, rebuild};
+pub use rebuild::{Rebuild, is_spoilt, rebuild};
 pub use run::{Run, start};

@@ -8,10 +8,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
     sync::Arc,
 };
 
 use async_task::Task;
+use futures_util::FutureExt as _;
 use tokio::{runtime, sync::watch};
 
 use super::{
@@ -27,7 +29,7 @@ use crate::{
     log::EventLog,
     plugin::{Changes, Instance},
     projection::{Class, Division, EventAtFault, Halt, Phase, Scheduler, Source, Version},
-    state::{BookEntry, Change, DeadLetter, Durability, PartitionState, Timer, VersionState},
+    state::{BookEntry, Change, DeadLetter, Durability, PartitionState, StateError, Timer, VersionState},
 };
 
 /// How many events are read at once.
@@ -45,6 +47,12 @@ pub struct Rebuild {
     task: Task<()>,
 }
 
+/// Whether the state of a version that made its tables anew in an earlier process is of no
+/// use: it ended while it took over.
+pub fn is_spoilt(state: &VersionState) -> Result<bool, StateError> {
+    Ok(state.partitions()[0].books()?.handled_to > 0)
+}
+
 /// Starts a version that makes its tables anew; `old`: the state of the one at work.
 ///
 /// # Panics
@@ -60,7 +68,10 @@ pub fn rebuild(
     let (following, stopped) = (Arc::clone(&version), stop.subscribe());
     let runner = async move {
         let result = match fold {
-            Ok(fold) => fold.follow(stopped).await,
+            Ok(fold) => AssertUnwindSafe(fold.follow(stopped))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Err(Halt::of_host("the host panicked; please report this"))),
             Err(halt) => Err(halt),
         };
         if let Err(halt) = result {
@@ -190,10 +201,12 @@ impl Fold {
     /// after all.
     fn unhandled(&self) -> Result<BTreeSet<Position>, Halt> {
         let old = &self.old.partitions()[0];
-        let letters = old.dead_letters().map_err(Halt::of_host)?;
-        let books = old.books().map_err(Halt::of_host)?;
+        let letters = || old.dead_letters().map_err(Halt::of_host);
+        // It may be at work: what goes from one list to the other meanwhile is in one of these.
+        let (before, books, after) = (letters()?, old.books().map_err(Halt::of_host)?, letters()?);
         let waiting = books.waiting.iter().map(|waiting| waiting.position);
-        Ok(letters.iter().map(|letter| letter.position).chain(waiting).collect())
+        let letters = before.iter().chain(&after).map(|letter| letter.position);
+        Ok(letters.chain(waiting).chain(books.dropped).collect())
     }
 
     fn skip(&mut self, position: Position) -> Result<(), Halt> {
@@ -218,6 +231,14 @@ impl Fold {
             );
             next = portion.to + 1;
         }
+        if !late.is_empty() {
+            // What is folded out of order cannot be told from what is not: who opens this again
+            // begins anew.
+            let entries = [BookEntry::HandledTo(1)];
+            let stands = self.state().checkpoint().position;
+            let marked = self.state().commit_books([], &entries, stands, 0, Durability::Durable);
+            marked.map_err(Halt::of_host)?;
+        }
         for position in late {
             let block = self.log.block(position).map_err(Halt::of_host)?.unwrap_or_default();
             let event = block.select(block.between(position, position), |_| true);
@@ -234,23 +255,27 @@ impl Fold {
         if timers::is_of_another(&own, &event, &head) {
             return Ok(());
         }
-        if self.old.partitions()[0].late(head.position).map_err(Halt::of_host)?.is_some() {
+        let old = &self.old.partitions()[0];
+        if old.late(head.position).map_err(Halt::of_host)?.is_some()
+            || old.is_void(head.position).map_err(Halt::of_host)?
+        {
             // It was not acted upon.
             return Ok(());
         }
         let rung = self.timers.rung(&event).map(|timer| timer.key.clone());
         if is_timer(&event) && rung.is_none() {
-            // It was moved or cancelled; or this version sets no such timer.
-            return Ok(());
+            // It was moved or cancelled, or this version sets no such timer; or the event that
+            // sets it is handled later.
+            self.skipped.insert(head.position);
+            let entries = vec![BookEntry::Open(head.position)];
+            return self.commit(Outcome { entries, ..Outcome::default() }, position, 0);
         }
         let result = self.react(&event, head.position).await;
         let (outcome, events) = match result {
             Ok(answer) => (self.answered(&event, rung, answer)?, 1),
             Err(Failed::Host(reason)) => return Err(Halt::of_host(reason)),
-            Err(Failed::Reject(reason)) => (self.rejected(&event, reason)?, 0),
-            // Nothing outside is in its way, so it is its own fault.
-            Err(Failed::Retry(reason) | Failed::Blocked(_, reason)) => {
-                return Err(at_fault(&event, reason));
+            Err(Failed::Reject(reason) | Failed::Retry(reason) | Failed::Blocked(_, reason)) => {
+                (self.rejected(&event, reason)?, 0)
             }
         };
         self.commit(outcome, position, events)

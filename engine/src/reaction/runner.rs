@@ -27,7 +27,7 @@ use super::{
     backlog::Backlog,
     calls::{Caller, EventCalls},
     handle::Told,
-    handling::{Answer, Failed, Finished, Task, handle},
+    handling::{Answer, Failed, Finished, Task, Unasked, handle},
     lanes::{LaneKey, Lanes},
     outbox,
     reads::Recent,
@@ -339,14 +339,8 @@ impl Runner {
             let event = event
                 .ok_or_else(|| Halt::of_host(format!("event {position} is lost; please report this")))?;
             let since = self.recent.now();
-            let has_gone = is_timer(&event) && self.timers.of(&event).is_none();
-            if has_gone || self.is_late(&event) {
-                let task = Task { key, position, event, since };
-                self.finished.push(if has_gone {
-                    Finished::without_effect(task)
-                } else {
-                    Finished::late(task)
-                });
+            if let Some(why) = self.leaves_unasked(&event) {
+                self.finished.push(Finished::without_effect(Task { key, position, event, since }, why));
                 self.lanes.ended();
                 continue;
             }
@@ -362,14 +356,28 @@ impl Runner {
         Ok(())
     }
 
+    /// Why the reaction is not asked about the only event of a block, if it is not.
+    fn leaves_unasked(&self, event: &Block) -> Option<Unasked> {
+        match () {
+            () if is_timer(event) && self.timers.of(event).is_none() => Some(Unasked::Void),
+            () if self.is_late(event) => Some(Unasked::Late),
+            () => None,
+        }
+    }
+
     /// Whether the only event of a block happened too long ago to be acted upon. One that
     /// has been tried is tried on.
     fn is_late(&self, event: &Block) -> bool {
         let limit = self.version.plugin().settings().policies.late_after;
         let Some((limit, head)) = limit.zip(event.heads.first()) else { return false };
         let age = clock::now().as_micros().saturating_sub(head.time);
-        u128::try_from(age).is_ok_and(|age| age > limit.as_micros())
-            && self.setbacks.of(head.position).is_none()
+        let is_old = u128::try_from(age).is_ok_and(|age| age > limit.as_micros());
+        // Before a crash it may have made calls, and not come to its end.
+        let is_tried = || {
+            self.setbacks.of(head.position).is_some()
+                || self.state().calls(head.position).is_ok_and(|calls| !calls.is_empty())
+        };
+        is_old && !is_tried()
     }
 
     /// An event has failed. If all do, no new ones are begun.
@@ -381,6 +389,7 @@ impl Runner {
         }
     }
 
+    /// What has failed may succeed now: new events are begun again.
     fn succeeds(&mut self) {
         if self.setbacks.succeeded() {
             tracing::info!(plugin = self.version.name(), "begins new events again");

@@ -116,7 +116,7 @@ impl Setbacks {
         if !self.all_fail() || self.waiting.contains_key(&position) {
             return true;
         }
-        let may = self.waiting.is_empty() && self.probe_at.is_none_or(|at| at <= now);
+        let may = self.due.is_empty() && self.probe_at.is_none_or(|at| at <= now);
         if may {
             self.probe_at = Some(now + PROBES);
         }
@@ -125,7 +125,7 @@ impl Setbacks {
 
     /// When a new event may be begun, if none may now.
     pub(super) fn probe(&self) -> Option<Instant> {
-        self.probe_at.filter(|_| self.all_fail() && self.waiting.is_empty())
+        self.probe_at.filter(|_| self.all_fail() && self.due.is_empty())
     }
 }
 
@@ -164,8 +164,8 @@ mod tests {
         assert_eq!(failed.iter().filter(|all| **all).count(), 1);
         setbacks.wait(waiting(1, 10));
         assert!(setbacks.may_begin(1, now) && !setbacks.may_begin(100, now));
-        setbacks.over(1);
-        assert!(setbacks.may_begin(100, now), "nothing is left to be tried again");
+        setbacks.pop_due(Timestamp::from_micros(10));
+        assert!(setbacks.may_begin(100, now), "nothing is left that is to be tried later");
         assert!(!setbacks.may_begin(101, now));
         assert_eq!(setbacks.probe(), Some(now + PROBES));
         assert!(setbacks.may_begin(101, now + PROBES));

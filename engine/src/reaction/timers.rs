@@ -68,7 +68,8 @@ impl Timers {
         self.rung(event).filter(|timer| timer.event.id.as_bytes() == id)
     }
 
-    /// The timer of an event that may be another version's: by its key.
+    /// The timer of an event that may be of another version, which has set it for another
+    /// time: by its key.
     pub(super) fn rung(&self, event: &Block) -> Option<&Timer> {
         let event = event.events().next().filter(|event| event.envelope.event_type == TIMER_DUE)?;
         let Due { key } = serde_json::from_slice(&event.envelope.data).ok()?;

@@ -39,6 +39,12 @@ const WAITING: TableDefinition<'static, Position, &[u8]> = TableDefinition::new(
 /// By key: [`StoredTimer`], as MessagePack with named fields.
 const TIMERS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("timers");
 
+/// Events that were given up and are forgotten.
+const DROPPED: TableDefinition<'static, Position, ()> = TableDefinition::new("dropped");
+
+/// Events of timers that had been moved or cancelled by then.
+const VOID: TableDefinition<'static, Position, ()> = TableDefinition::new("void");
+
 /// By position: when an event was found to be late, in microseconds since the Unix epoch.
 const LATE: TableDefinition<'static, Position, i64> = TableDefinition::new("late");
 
@@ -103,6 +109,8 @@ pub enum BookEntry {
         /// When this was found.
         recorded: Timestamp,
     },
+    /// The event of a timer that had been moved or cancelled led to nothing.
+    Void(Position),
     /// A timer is set, or moved.
     TimerSet(Timer),
     /// There is no timer of this key any more.
@@ -123,6 +131,8 @@ pub struct Books {
     pub waiting: Vec<Waiting>,
     /// Timers, by key.
     pub timers: Vec<Timer>,
+    /// What was given up and is forgotten.
+    pub dropped: Vec<Position>,
 }
 
 impl PartitionState {
@@ -141,6 +151,11 @@ impl PartitionState {
         if let Ok(table) = read.open_table(OPEN) {
             for entry in table.iter().map_err(origin.failed(action))? {
                 books.open.push(entry.map_err(origin.failed(action))?.0.value());
+            }
+        }
+        if let Ok(table) = read.open_table(DROPPED) {
+            for entry in table.iter().map_err(origin.failed(action))? {
+                books.dropped.push(entry.map_err(origin.failed(action))?.0.value());
             }
         }
         if let Ok(table) = read.open_table(OUTBOX) {
@@ -171,24 +186,30 @@ impl PartitionState {
         Ok(books)
     }
 
+    /// Whether an event was that of a timer which had been moved or cancelled by then.
+    pub fn is_void(&self, position: Position) -> Result<bool, StateError> {
+        self.noted(VOID, |table| Ok(table.get(position)?.is_some()))
+    }
+
     /// When an event was found to be late, if it was.
     pub fn late(&self, position: Position) -> Result<Option<Timestamp>, StateError> {
-        self.with_late(|table| Ok(table.get(position)?.map(|at| Timestamp::from_micros(at.value()))))
+        self.noted(LATE, |table| Ok(table.get(position)?.map(|at| Timestamp::from_micros(at.value()))))
     }
 
     /// How many events were found to be late.
     pub fn late_count(&self) -> Result<u64, StateError> {
-        self.with_late(|table| table.len())
+        self.noted(LATE, |table| table.len())
     }
 
-    fn with_late<T: Default>(
+    fn noted<V: redb::Value + 'static, T: Default>(
         &self,
-        look: impl FnOnce(&ReadOnlyTable<Position, i64>) -> Result<T, redb::StorageError>,
+        table: TableDefinition<'static, Position, V>,
+        look: impl FnOnce(&ReadOnlyTable<Position, V>) -> Result<T, redb::StorageError>,
     ) -> Result<T, StateError> {
         let origin = &self.inner().origin;
-        let action = "read which events were late";
+        let action = "read what became of an event";
         let read = self.inner().database.begin_read().map_err(origin.failed(action))?;
-        match read.open_table(LATE) {
+        match read.open_table(table) {
             // None was so far.
             Err(redb::TableError::TableDoesNotExist(_)) => Ok(T::default()),
             table => look(&table.map_err(origin.failed(action))?).map_err(origin.failed(action)),
@@ -241,10 +262,14 @@ pub(super) fn write_entries(write: &WriteTransaction, entries: &[BookEntry]) -> 
                 dead_letters.remove(again.position)?;
                 waiting.insert(again.position, encoded(again).as_slice())?;
             }
-            BookEntry::Dropped(position) => drop(dead_letters.remove(position)?),
+            BookEntry::Dropped(position) => {
+                dead_letters.remove(position)?;
+                write.open_table(DROPPED)?.insert(position, ())?;
+            }
             BookEntry::Late { position, recorded } => {
                 write.open_table(LATE)?.insert(position, recorded.as_micros())?;
             }
+            BookEntry::Void(position) => drop(write.open_table(VOID)?.insert(position, ())?),
             BookEntry::TimerSet(Timer { key, due, event }) => {
                 let timer = StoredTimer { due: *due, event: event.into() };
                 write.open_table(TIMERS)?.insert(key.as_str(), encoded(&timer).as_slice())?;

@@ -64,18 +64,30 @@ impl StateFolder {
         VersionState::new([state])
     }
 
-    /// The digest of the version whose tables a reaction's file holds, where one has
-    /// taken them over from another. Not while the file is open.
-    pub fn reaction_owner(&self, name: &str, cache_bytes: usize) -> Result<Option<String>, StateError> {
+    /// The state of a reaction with the tables that its last version had, if there is any.
+    /// Not while the file is open.
+    pub fn left_by_reaction(
+        &self,
+        name: &str,
+        cache_bytes: usize,
+    ) -> Result<Option<VersionState>, StateError> {
         let path = self.of_name(name)?.join("reaction.redb");
         if !path.exists() {
             return Ok(None);
         }
-        match PartitionState::open(&path, &[], cache_bytes) {
-            Err(StateError::OtherTables { stored, .. }) => {
-                PartitionState::open(&path, &stored, cache_bytes)?.owner()
-            }
-            state => state?.owner(),
+        let state = match PartitionState::open(&path, &[], cache_bytes) {
+            Err(StateError::OtherTables { stored, .. }) => PartitionState::open(&path, &stored, cache_bytes)?,
+            state => state?,
+        };
+        VersionState::new([state]).map(Some)
+    }
+
+    /// The digest of the version whose tables a reaction's file holds, where one has
+    /// taken them over. Not while the file is open.
+    pub fn reaction_owner(&self, name: &str, cache_bytes: usize) -> Result<Option<String>, StateError> {
+        match self.left_by_reaction(name, cache_bytes)? {
+            Some(state) => state.partitions()[0].owner(),
+            None => Ok(None),
         }
     }
 

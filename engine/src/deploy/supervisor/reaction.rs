@@ -44,11 +44,20 @@ impl Supervisor {
         settings: String,
         plugin: Arc<Plugin>,
     ) -> Result<(), StateError> {
-        let old = self.live.as_ref().map(|live| Arc::clone(live.version().state()));
-        match (plugin.description().new_version, old) {
-            (Some(NewVersion::Rebuild), Some(old)) => self.rebuild(digest, settings, plugin, old),
-            // What has no version at work before it begins, or goes on with what is left.
-            _ => self.relieve(digest, plugin).await,
+        if plugin.description().new_version == Some(NewVersion::Rebuild)
+            && let Some(old) = self.left_state()?
+        {
+            return self.rebuild(digest, settings, plugin, old);
+        }
+        self.relieve(digest, plugin).await
+    }
+
+    /// The state of the version at work, or of the one that was last.
+    fn left_state(&self) -> Result<Option<Arc<VersionState>>, StateError> {
+        let live = self.live.as_ref().map(|live| Arc::clone(live.version().state()));
+        match live.or_else(|| self.left.upgrade()) {
+            Some(state) => Ok(Some(state)),
+            None => Ok(self.context.store.left_by_reaction(&self.name)?.map(Arc::new)),
         }
     }
 
@@ -61,7 +70,15 @@ impl Supervisor {
         old: Arc<VersionState>,
     ) -> Result<(), StateError> {
         let Context { catalog, store, scheduler, log, .. } = &*self.context;
-        let opened = self.open_candidate(&digest, || store.open_rebuild(&digest, &plugin));
+        let opened = self.open_candidate(&digest, || {
+            let state = store.open_rebuild(&digest, &plugin)?;
+            if !reaction::is_spoilt(&state)? {
+                return Ok(state);
+            }
+            drop(state);
+            store.drop_state(&self.name, &digest);
+            store.open_rebuild(&digest, &plugin)
+        });
         let begun = opened.and_then(|state| {
             let before =
                 catalog.begin_replay(&self.name, &digest, state.checkpoint().events, clock::now())?;
@@ -112,7 +129,9 @@ impl Supervisor {
         let left = old.as_ref().map(|old| Arc::clone(old.state())).or_else(|| self.left.upgrade());
         let state = match left {
             Some(left) => handed_on(&left, plugin.tables(), &digest),
-            None => store.open_state(&digest, &plugin),
+            None => store
+                .open_state(&digest, &plugin)
+                .and_then(|state| handed_on(&state, plugin.tables(), &digest)),
         };
         match state {
             Ok(state) => self.promote(&digest, plugin, Arc::new(state), None),

@@ -97,6 +97,8 @@ pub(crate) struct CallsDocument {
     blocked: u64,
     /// Calls that were not made, since they are not allowed.
     refused: u64,
+    /// Calls that were made again, as others than the first time.
+    changed: u64,
 }
 
 /// A host whose last call has failed.
@@ -134,8 +136,8 @@ pub(crate) struct RefusalDocument {
 
 impl From<Counts> for CallsDocument {
     fn from(counts: Counts) -> Self {
-        let Counts { answered, declined, failed, replayed, blocked, refused } = counts;
-        Self { answered, declined, failed, replayed, blocked, refused }
+        let Counts { answered, declined, failed, replayed, blocked, refused, changed } = counts;
+        Self { answered, declined, failed, replayed, blocked, refused, changed }
     }
 }
 
@@ -197,6 +199,8 @@ pub(crate) struct CountsDocument {
     given_up: u64,
     /// Events that it did not act upon, since they happened too long ago.
     late: u64,
+    /// Timers that were due, and whose events the log has refused.
+    refused_timers: u64,
 }
 
 impl From<&Waiting> for WaitingDocument {
@@ -231,6 +235,7 @@ fn document(deployer: &Deployer, status: PluginStatus) -> Result<ReactionDocumen
         failures,
         given_up,
         late,
+        refused_timers,
         ..
     } = activity;
     waiting.sort_by_key(|waiting| waiting.next);
@@ -251,7 +256,7 @@ fn document(deployer: &Deployer, status: PluginStatus) -> Result<ReactionDocumen
         next_timers: next_timers.into_iter().map(|(key, due)| TimerDocument { key, due }).collect(),
         dead_letters,
         late: late_ever,
-        since_start: CountsDocument { handled, appended, failures, given_up, late },
+        since_start: CountsDocument { handled, appended, failures, given_up, late, refused_timers },
         calls: counts.into(),
         breakers: breakers.into_iter().map(BreakerDocument::from).collect(),
         refusals: refusals.into_iter().map(RefusalDocument::from).collect(),

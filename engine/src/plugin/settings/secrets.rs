@@ -86,63 +86,86 @@ impl Secret {
     }
 }
 
-/// The values of a plug-in's secrets, as they are now.
-pub struct Values<'s> {
-    secrets: &'s BTreeMap<String, Secret>,
-    values: BTreeMap<&'s str, String>,
+/// Checks that all secrets have values; or names one that has none, and says why.
+pub(in crate::plugin) fn check(secrets: &BTreeMap<String, Secret>) -> Result<(), String> {
+    secrets.iter().try_for_each(|(name, secret)| value(name, secret).map(drop))
 }
 
-impl<'s> Values<'s> {
-    /// Reads all of them; or the name of one that has no value, and why.
-    pub fn read(secrets: &'s BTreeMap<String, Secret>) -> Result<Self, String> {
-        let value = |(name, secret): (&'s String, &'s Secret)| match secret.value() {
-            Ok(value) => Ok((name.as_str(), value)),
-            Err(reason) => Err(format!("the secret {name:?} has no value: {reason}")),
-        };
-        Ok(Self { secrets, values: secrets.iter().map(value).collect::<Result<_, _>>()? })
-    }
+fn value(name: &str, secret: &Secret) -> Result<String, String> {
+    secret.value().map_err(|reason| format!("the secret {name:?} has no value: {reason}"))
+}
 
-    /// Puts values in place of `{secret:name}` in headers for a host; or says why not.
-    pub fn fill(&self, headers: &mut HeaderMap, host: &Host) -> Result<(), String> {
+/// Why the values of secrets were not put in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// What is asked for is not allowed.
+    #[error("{0}")]
+    Refused(String),
+    /// There is no value just now.
+    #[error("{0}")]
+    NoValue(String),
+}
+
+/// The values of the secrets that a call has been sent with.
+#[derive(Default)]
+pub struct SentSecrets {
+    /// Name and value, the longest value first: one may be a part of another.
+    values: Vec<(String, String)>,
+}
+
+impl SentSecrets {
+    /// Puts values in place of `{secret:name}` in headers for a host.
+    pub fn fill(
+        secrets: &BTreeMap<String, Secret>,
+        headers: &mut HeaderMap,
+        host: &Host,
+    ) -> Result<Self, SecretError> {
+        let mut sent = Self::default();
         for (header, value) in headers.iter_mut() {
             let Ok(text) = value.to_str() else { continue };
-            let Some(filled) = self.filled(text, host).map_err(|reason| format!("{header}: {reason}"))?
-            else {
+            if !text.contains(OPEN) {
                 continue;
-            };
-            *value = HeaderValue::from_str(&filled).map_err(|_| format!("{header}: no header"))?;
+            }
+            let filled = sent.filled(secrets, text, host).map_err(|error| match error {
+                SecretError::Refused(reason) => SecretError::Refused(format!("{header}: {reason}")),
+                no_value @ SecretError::NoValue(_) => no_value,
+            })?;
+            *value = HeaderValue::from_str(&filled)
+                .map_err(|_| SecretError::Refused(format!("{header}: no header")))?;
             value.set_sensitive(true);
         }
-        Ok(())
+        sent.values.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+        Ok(sent)
     }
 
-    /// None: there is nothing to put in.
-    fn filled(&self, text: &str, host: &Host) -> Result<Option<String>, String> {
-        if !text.contains(OPEN) {
-            return Ok(None);
-        }
+    fn filled(
+        &mut self,
+        secrets: &BTreeMap<String, Secret>,
+        text: &str,
+        host: &Host,
+    ) -> Result<String, SecretError> {
         let (mut filled, mut rest) = (String::new(), text);
         while let Some((before, after)) = rest.split_once(OPEN) {
-            let (name, after) =
-                after.split_once('}').ok_or_else(|| format!("`{OPEN}` without a `}}` behind it"))?;
-            let known = self.secrets.get(name).zip(self.values.get(name));
-            let (secret, value) =
-                known.ok_or_else(|| format!("the settings file names no secret {name:?}"))?;
+            let unclosed = || SecretError::Refused(format!("`{OPEN}` without a `}}` behind it"));
+            let (name, after) = after.split_once('}').ok_or_else(unclosed)?;
+            let unknown = || SecretError::Refused(format!("the settings file names no secret {name:?}"));
+            let secret = secrets.get(name).ok_or_else(unknown)?;
             if !secret.hosts.iter().any(|pattern| pattern.matches(host)) {
-                return Err(format!(
+                return Err(SecretError::Refused(format!(
                     "the secret {name:?} is not for {host}: its `hosts` in the settings file are others"
-                ));
+                )));
             }
+            let value = value(name, secret).map_err(SecretError::NoValue)?;
             filled.push_str(before);
-            filled.push_str(value);
+            filled.push_str(&value);
+            self.values.push((name.to_owned(), value));
             rest = after;
         }
         filled.push_str(rest);
-        Ok(Some(filled))
+        Ok(filled)
     }
 
-    /// Takes the values out of what came from outside, where somebody may have sent
-    /// them back.
+    /// Takes the values out of what came back, where somebody may have sent them along.
     pub fn redact(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut redacted: Option<Vec<u8>> = None;
         for (name, value) in &self.values {
@@ -194,29 +217,32 @@ mod tests {
             file.path()
         ))
         .unwrap();
-        let values = Values::read(&settings.secrets).unwrap();
         let host = |uri: &str| Host::of(&uri.parse().unwrap()).unwrap();
         let fill = |value: &str, uri: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("authorization", value.parse().unwrap());
-            values
-                .fill(&mut headers, &host(uri))
-                .map(|()| headers["authorization"].to_str().unwrap().to_owned())
+            let sent = SentSecrets::fill(&settings.secrets, &mut headers, &host(uri));
+            sent.map(|sent| (headers["authorization"].to_str().unwrap().to_owned(), sent))
         };
-        assert_eq!(fill("Bearer {secret:token}", "https://mail.example/"), Ok("Bearer s3cret".to_owned()));
-        assert_eq!(fill("plain", "https://mail.example/"), Ok("plain".to_owned()));
+        let (header, sent) = fill("Bearer {secret:token}", "https://mail.example/").unwrap();
+        assert_eq!(header, "Bearer s3cret");
+        assert_eq!(fill("plain", "https://mail.example/").unwrap().0, "plain");
         for (value, uri, reason) in [
             ("{secret:token}", "https://other.example/", "not for https://other.example"),
             ("{secret:token}", "http://mail.example/", "not for http://mail.example"),
             ("{secret:none}", "https://mail.example/", "names no secret \"none\""),
             ("{secret:token", "https://mail.example/", "without a `}`"),
         ] {
-            let error = fill(value, uri).unwrap_err();
+            let Err(SecretError::Refused(error)) = fill(value, uri).map(drop) else { panic!("{value}") };
             assert!(error.contains(reason) && !error.contains("s3cret"), "{error}");
         }
-        assert_eq!(values.redact(b"nothing of it"), None);
-        let redacted = values.redact(b"<s3cret> s3cret s3cre").unwrap();
+        assert_eq!(sent.redact(b"nothing of it"), None);
+        let redacted = sent.redact(b"<s3cret> s3cret s3cre").unwrap();
         assert_eq!(String::from_utf8(redacted).unwrap(), "<{secret:token}> {secret:token} s3cre");
+        // What has gone away meanwhile may be there again the next time.
+        drop(file);
+        let gone = fill("{secret:token}", "https://mail.example/").map(drop);
+        assert!(matches!(gone, Err(SecretError::NoValue(_))), "{gone:?}");
     }
 
     #[test]
@@ -224,7 +250,7 @@ mod tests {
         let settings = Settings::parse(
             "[secrets.token]\nenv = \"NOBODY_SETS_THIS\"\nhosts = [\"https://mail.example\"]\n",
         );
-        let error = Values::read(&settings.unwrap().secrets).err().unwrap();
+        let error = check(&settings.unwrap().secrets).unwrap_err();
         assert_eq!(
             error,
             "the secret \"token\" has no value: the environment variable NOBODY_SETS_THIS is not set"

@@ -65,6 +65,7 @@ impl WasiHttpHooks for Calls {
             [options.first_byte_timeout, options.between_bytes_timeout].into_iter().flatten().min()
         });
         Box::new(async move {
+            let number = number.map_err(error)?;
             let (parts, body) = request.into_parts();
             let body = whole(body, &*outbound).await?;
             let request = Request::from_parts(parts, body);

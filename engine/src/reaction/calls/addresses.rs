@@ -75,6 +75,11 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
         || address.is_multicast()
         || address.is_unique_local()
         || address.is_unicast_link_local()
+        // Site-local, of old; translated within; tunnels; what is thrown away.
+        || segments[0] & 0xffc0 == 0xfec0
+        || segments[..3] == [0x64, 0xff9b, 1]
+        || segments[..2] == [0x2001, 0]
+        || segments[..4] == [0x100, 0, 0, 0]
         // Documentation; and addresses of the old kind, written the deprecated way.
         || (segments[0], segments[1]) == (0x2001, 0xdb8)
         || segments[..6] == [0; 6]
@@ -109,6 +114,10 @@ mod tests {
             "64:ff9b::7f00:1",
             "2002:a00:1::",
             "::7f00:1",
+            "fec0::1",
+            "64:ff9b:1::1",
+            "2001::1",
+            "100::1",
         ] {
             assert!(is_private(private.parse().unwrap()), "{private}");
         }

@@ -55,11 +55,6 @@ impl Sent {
     }
 }
 
-/// Whether a header asks for a secret, whether there are any or not.
-pub(super) fn names_a_secret(headers: &HeaderMap) -> bool {
-    headers.values().any(|value| value.to_str().is_ok_and(|value| value.contains("{secret:")))
-}
-
 impl Client {
     /// Sends a request, and waits for all of the response: at most so long, for at most
     /// so many bytes of body.

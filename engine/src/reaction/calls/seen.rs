@@ -42,6 +42,8 @@ pub struct Counts {
     pub blocked: u64,
     /// Calls that were not made, since they are not allowed.
     pub refused: u64,
+    /// Calls that were made again, as others than the first time.
+    pub changed: u64,
 }
 
 /// A call that was not allowed.
@@ -65,6 +67,7 @@ pub(super) struct Counters {
     replayed: AtomicU64,
     blocked: AtomicU64,
     refused: AtomicU64,
+    changed: AtomicU64,
     refusals: Mutex<Vec<Refusal>>,
 }
 
@@ -77,6 +80,10 @@ impl Counters {
             None => &self.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn changed(&self) {
+        self.changed.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn replayed(&self) {
@@ -107,6 +114,7 @@ impl Counters {
             replayed: read(&self.replayed),
             blocked: read(&self.blocked),
             refused: read(&self.refused),
+            changed: read(&self.changed),
         };
         let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone();
         CallsStatus { counts, breakers, refusals }

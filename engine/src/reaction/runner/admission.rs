@@ -35,23 +35,44 @@ impl Runner {
             Lane::One => Ok(vec![LaneKey::One; events.len()]),
             Lane::Subject => Ok(events.heads.iter().map(of_subject).collect()),
             Lane::Key if events.heads.is_empty() => Ok(Vec::new()),
-            Lane::Key => {
-                let failed = |reason: String| Halt {
-                    event: None,
-                    reason: format!("the lanes of events could not be worked out: {reason}"),
-                    host: false,
-                };
-                let mut instance = match self.idle.pop() {
-                    Some(instance) => instance,
-                    None => {
-                        let started = self.version.plugin().start(Arc::new(NoState), Partition::WHOLE).await;
-                        started.map_err(|error| failed(error.to_string()))?
-                    }
-                };
-                let names = instance.lanes(events).await.map_err(|error| failed(error.to_string()))?;
-                self.idle.push(instance);
-                Ok(names.into_iter().map(|name| LaneKey::Named(name.into())).collect())
-            }
+            Lane::Key => match self.worked_out(events).await {
+                Ok(names) => Ok(names.into_iter().map(|name| LaneKey::Named(name.into())).collect()),
+                Err(_) if events.len() > 1 => self.one_by_one(events).await,
+                Err(reason) => {
+                    // It will say what is wrong with it when it is handled, if anything is.
+                    let position = events.first();
+                    tracing::warn!(plugin = self.version.name(), position, reason, "an event without a lane");
+                    Ok(vec![LaneKey::Alone(position)])
+                }
+            },
         }
+    }
+
+    /// One event is at fault; the others have their lanes.
+    async fn one_by_one(&mut self, events: &Block) -> Result<Vec<LaneKey>, Halt> {
+        let mut keys = Vec::with_capacity(events.len());
+        for index in 0..events.len() {
+            let event = events.select(index..index + 1, |_| true);
+            keys.extend(Box::pin(self.lanes_of(&event)).await?);
+        }
+        Ok(keys)
+    }
+
+    /// What the reaction says.
+    async fn worked_out(&mut self, events: &Block) -> Result<Vec<String>, String> {
+        let plugin = Arc::clone(self.version.plugin());
+        let mut instance = match self.idle.pop() {
+            Some(instance) => instance,
+            None => {
+                let started = plugin.start(Arc::new(NoState), Partition::WHOLE).await;
+                started.map_err(|error| error.to_string())?
+            }
+        };
+        let limit = plugin.settings().limits.time;
+        let names = tokio::time::timeout(limit, instance.lanes(events)).await;
+        let names = names.map_err(|_| "it took too long (limits.time)".to_owned())?;
+        let names = names.map_err(|error| error.to_string())?;
+        self.idle.push(instance);
+        Ok(names)
     }
 }

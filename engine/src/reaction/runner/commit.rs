@@ -10,7 +10,7 @@ use crate::{
     plugin::Changes,
     projection::Halt,
     reaction::{
-        handling::{Answer, Failed, Finished, Task},
+        handling::{Answer, Failed, Finished, Task, Unasked},
         lanes::LaneKey,
         outbox::{self, Sent},
         retry::{self, Verdict},
@@ -104,7 +104,7 @@ impl Runner {
         let timer = self.timers.of(&task.event).map(|timer| timer.key.clone());
         let answer = match is_timer(&task.event) && timer.is_none() {
             // It was moved or cancelled while it was handled.
-            true => Answer::default(),
+            true => Answer { unasked: Some(Unasked::Void), ..Answer::default() },
             false => answer,
         };
         let append = match task.event.heads.first() {
@@ -131,12 +131,13 @@ impl Runner {
         if !append.is_empty() {
             outcome.append.push((position, append));
         }
-        match answer.late {
-            true => {
+        match answer.unasked {
+            Some(Unasked::Late) => {
                 outcome.entries.push(BookEntry::Late { position, recorded: now });
                 outcome.late += 1;
             }
-            false => outcome.handled += 1,
+            Some(Unasked::Void) => outcome.entries.push(BookEntry::Void(position)),
+            None => outcome.handled += 1,
         }
         outcome.closed.push(task.key);
         self.close(position);

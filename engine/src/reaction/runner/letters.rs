@@ -57,6 +57,10 @@ impl Runner {
             }
         }
         self.save().map_err(Halt::of_host)?;
+        if !revived.is_empty() {
+            // Whoever asks for it holds the cause to be gone.
+            self.succeeds();
+        }
         for (position, event) in revived {
             match self.setbacks.release(position).then(|| self.keys.get(&position)).flatten() {
                 // It is the first of its lane.

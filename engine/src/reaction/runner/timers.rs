@@ -1,10 +1,12 @@
 //! Timers that are due.
 
+use std::sync::Arc;
+
 use super::Runner;
 use crate::{
     clock,
-    log::{Append, AppendError},
     projection::Halt,
+    reaction::outbox::{self, Sent},
 };
 
 /// How many events of timers are appended together, at most.
@@ -22,12 +24,17 @@ impl Runner {
                 // That a timer was set must not be forgotten once its event is there.
                 self.save().map_err(Halt::of_host)?;
             }
-            let events = due.into_iter().map(|timer| timer.event).collect();
-            match self.log.append(Append { events, ..Append::default() }).await {
-                Ok(_) => {}
-                Err(AppendError::Log(error)) => return Err(Halt::of_host(error)),
-                // Each was checked when it was set.
-                Err(refusal) => return Err(Halt::of_host(format!("a timer's event was refused: {refusal}"))),
+            let events: Vec<_> =
+                due.into_iter().map(|timer| (0, Arc::new([timer.event]) as Arc<[_]>)).collect();
+            let sent = outbox::append(&*self.log, &events).await.map_err(Halt::of_host)?;
+            for ((_, events), sent) in events.iter().zip(sent) {
+                if let Sent::Refused(reason) = sent {
+                    // Each was checked when it was set: somebody has taken its id, or the log
+                    // takes less than it did.
+                    let id = &events[0].id;
+                    tracing::error!(plugin = self.version.name(), id, reason, "a timer's event was refused");
+                    self.told.update(|activity| activity.refused_timers += 1);
+                }
             }
         }
     }

@@ -46,6 +46,7 @@ proptest! {
         let mut outbox: BTreeMap<Position, Arc<[Envelope]>> = BTreeMap::new();
         let mut waits: BTreeMap<Position, Waiting> = BTreeMap::new();
         let mut letters: BTreeSet<Position> = BTreeSet::new();
+        let mut dropped: BTreeSet<Position> = BTreeSet::new();
         let mut timers: BTreeMap<String, Timer> = BTreeMap::new();
         for (number, (position, what, count)) in steps.into_iter().enumerate() {
             let entry = match what {
@@ -68,6 +69,7 @@ proptest! {
                 }
                 4 => {
                     letters.remove(&position);
+                    dropped.insert(position);
                     BookEntry::Dropped(position)
                 }
                 5 => {
@@ -117,6 +119,7 @@ proptest! {
                 outbox: outbox.clone().into_iter().collect(),
                 waiting: waits.values().cloned().collect(),
                 timers: timers.values().cloned().collect(),
+                dropped: dropped.iter().copied().collect(),
             };
             prop_assert_eq!(state.books().unwrap(), expected);
             prop_assert_eq!(state.checkpoint().position, number as u64);
