@@ -122,7 +122,11 @@ fn headers(head: &str) -> impl Iterator<Item = (&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write as _, net::TcpListener, thread};
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        thread,
+    };
 
     use super::*;
 
@@ -132,6 +136,13 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let server = thread::spawn(move || {
             let (mut connection, _) = listener.accept().unwrap();
+            // What is closed with something unread in it is reset.
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                connection.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
             for piece in
                 ["HTTP/1.1 200 OK\r\nContent-", "Length: 5\r\nprojectionist-position: 7\r\n\r", "\nab", "cde"]
             {

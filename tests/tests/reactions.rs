@@ -234,7 +234,9 @@ fn dead_letters_that_are_tried_again_let_a_paused_reaction_go_on() {
     server.until_health("echo", "paused");
     // One is begun although all fail, and fails as well; these wait behind it.
     wait::until_true("the pause is felt", || dead_letters(&server).len() > 50);
-    server.client().append(&(101..=105).map(|id| asked(id, "good", json!({}))).collect::<Vec<_>>());
+    server
+        .client()
+        .append(&(101..=105).map(|id| asked(id, &format!("good-{id}"), json!({}))).collect::<Vec<_>>());
     server.run(&["dead-letters", "echo", "--retry", "--all"]).ok();
     wait::until_true("the good ones are answered", || answered(&server).len() == 5);
 }
