@@ -79,8 +79,11 @@ impl Lanes {
         Some((key, *lane.events.front()?))
     }
 
-    /// The event that [`next`](Self::next) would give, room or not.
-    pub(super) fn first(&self) -> Option<Position> {
+    /// The event that [`next`](Self::next) would give.
+    pub(super) fn peek(&self) -> Option<Position> {
+        if self.running >= self.most {
+            return None;
+        }
         self.lanes.get(self.ready.front()?)?.events.front().copied()
     }
 

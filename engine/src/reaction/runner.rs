@@ -399,8 +399,9 @@ impl Runner {
 
     /// Whether the next event may be begun: all may, unless all fail.
     fn may_begin(&mut self) -> bool {
-        let Some(next) = self.lanes.first() else { return false };
-        self.setbacks.may_begin(next, clock::instant())
+        let Some(next) = self.lanes.peek() else { return false };
+        // What has to run once more has begun already.
+        self.reruns.contains_key(&next) || self.setbacks.may_begin(next, clock::instant())
     }
 
     /// Takes what has been finished by now, without waiting.
