@@ -256,27 +256,36 @@ impl Supervisor {
     /// Lets a loaded candidate fold all of history.
     fn replay(&mut self, digest: String, settings: String, plugin: Arc<Plugin>) -> Result<(), StateError> {
         let state = self.open_candidate(&digest, || self.context.store.open_state(&digest, &plugin));
-        let begun = state.and_then(|state| {
+        self.begin(digest, settings, plugin, state, |version, Context { scheduler, log, .. }| {
+            Folding::Projection(projection::start(scheduler, version, Arc::clone(log), false))
+        });
+        Ok(())
+    }
+
+    /// A loaded version folds history from now on; or, if its state could not be opened, the
+    /// host has failed.
+    fn begin(
+        &mut self,
+        digest: String,
+        settings: String,
+        plugin: Arc<Plugin>,
+        opened: Result<VersionState, StateError>,
+        start: impl FnOnce(Arc<Version>, &Context) -> Folding,
+    ) {
+        let begun = opened.and_then(|state| {
             let events = state.checkpoint().events;
             let before = self.context.catalog.begin_replay(&self.name, &digest, events, clock::now())?;
             Ok((Arc::new(state), before))
         });
         let (state, before) = match begun {
             Ok(begun) => begun,
-            Err(error) => {
-                self.give_up_for_now(&error.to_string(), None);
-                return Ok(());
-            }
+            Err(error) => return self.give_up_for_now(&error.to_string(), None),
         };
         let version = Arc::new(Version::new(&self.name, &digest, plugin, state));
-        let Context { scheduler, log, .. } = &*self.context;
-        let run = projection::start(scheduler, Arc::clone(&version), Arc::clone(log), false);
-        self.view.update(|view| {
-            view.candidate = Some(CandidateView::Replaying(version));
-        });
-        let stage = Stage::Replaying(Replaying::new(Folding::Projection(run), before));
-        self.candidate = Some(Candidate { digest, settings, stage });
-        Ok(())
+        let run = start(Arc::clone(&version), &self.context);
+        self.view.update(|view| view.candidate = Some(CandidateView::Replaying(version)));
+        self.candidate =
+            Some(Candidate { digest, settings, stage: Stage::Replaying(Replaying::new(run, before)) });
     }
 
     /// The state of a version that folds history, or did so in an earlier process.

@@ -97,6 +97,27 @@ impl From<reaction_interface::NewEvent> for NewEvent {
     }
 }
 
+/// A block as the generated bindings take it.
+struct Lowered<'b> {
+    names: Vec<&'b str>,
+    heads: Vec<events::Head>,
+    bytes: &'b [u8],
+}
+
+impl<'b> Lowered<'b> {
+    fn of(block: &'b Block) -> Self {
+        Self {
+            names: block.names.iter().map(String::as_str).collect(),
+            heads: block.heads.iter().map(events::Head::from).collect(),
+            bytes: &block.bytes,
+        }
+    }
+
+    fn block(&self) -> events::Block<'_> {
+        events::Block { names: &self.names, heads: &self.heads, bytes: self.bytes }
+    }
+}
+
 impl Instance {
     pub(super) fn new(
         store: Store<Guest>,
@@ -167,10 +188,8 @@ impl Instance {
             return Err(ReactError::Trap { reason: "answers no events: it is a projection".to_owned() });
         };
         guest::begin(&mut self.store, false);
-        let names: Vec<&str> = event.names.iter().map(String::as_str).collect();
-        let heads: Vec<events::Head> = event.heads.iter().map(events::Head::from).collect();
-        let block = events::Block { names: &names, heads: &heads, bytes: &event.bytes };
-        let call = reaction.call_react(&mut self.store, block).await;
+        let lowered = Lowered::of(event);
+        let call = reaction.call_react(&mut self.store, lowered.block()).await;
         match self.end(call, false) {
             Ok(Ok(outcome)) => Ok(outcome.into()),
             Ok(Err(reaction_interface::Failure::Retry(reason))) => {
@@ -189,10 +208,8 @@ impl Instance {
             return Err(ReactError::Trap { reason: "has no lanes: it is a projection".to_owned() });
         };
         guest::begin(&mut self.store, false);
-        let names: Vec<&str> = block.names.iter().map(String::as_str).collect();
-        let heads: Vec<events::Head> = block.heads.iter().map(events::Head::from).collect();
-        let events = events::Block { names: &names, heads: &heads, bytes: &block.bytes };
-        let call = reaction.call_lanes(&mut self.store, events).await;
+        let lowered = Lowered::of(block);
+        let call = reaction.call_lanes(&mut self.store, lowered.block()).await;
         match self.end(call, false) {
             Ok(lanes) if lanes.len() == block.len() => Ok(lanes),
             Ok(lanes) => Err(ReactError::Trap {

@@ -172,7 +172,7 @@ impl EventCalls {
             && (*status < 400 || self.caller.muted)
         {
             if differs(call, &request) {
-                return Err(self.differ(call, &request));
+                return Err(self.not_the_one(difference(call, &request)));
             }
             self.caller.counters.replayed();
             return Ok(recorded(*status, headers, body));
@@ -182,9 +182,7 @@ impl EventCalls {
                 return Err(OutboundError::NoConnection { reason: reason.clone() });
             }
             let call = format!("{} {}", request.method(), request.uri());
-            let reason = format!("call {number}, {call}, has no response in the journal");
-            self.notes().differs = Some(reason.clone());
-            return Err(OutboundError::Refused { reason });
+            return Err(self.not_the_one(format!("call {number}, {call}, has no response in the journal")));
         }
         if let Some(call) = journaled.as_ref().filter(|call| differs(call, &request)) {
             // It had no answer that counts, so it is made; but nobody should have to guess.
@@ -269,8 +267,7 @@ impl EventCalls {
         Ok(Prepared { sent, secrets, admitted })
     }
 
-    fn differ(&self, call: &Call, request: &Request<Bytes>) -> OutboundError {
-        let reason = difference(call, request);
+    fn not_the_one(&self, reason: String) -> OutboundError {
         self.notes().differs = Some(reason.clone());
         OutboundError::Refused { reason }
     }

@@ -189,7 +189,7 @@ impl Fold {
         for (index, head) in portion.events.heads.iter().enumerate() {
             let event = portion.events.select(index..index + 1, |_| true);
             match unhandled.contains(&head.position) {
-                true => self.skip(head.position)?,
+                true => self.skip(head.position, head.position)?,
                 false => self.fold(event, head.position).await?,
             }
         }
@@ -209,9 +209,10 @@ impl Fold {
         Ok(letters.chain(waiting).chain(books.dropped).collect())
     }
 
-    fn skip(&mut self, position: Position) -> Result<(), Halt> {
-        self.skipped.insert(position);
-        let entries = vec![BookEntry::Open(position)];
+    /// An event is not folded now; `position`: where the checkpoint is then.
+    fn skip(&mut self, event: Position, position: Position) -> Result<(), Halt> {
+        self.skipped.insert(event);
+        let entries = vec![BookEntry::Open(event)];
         self.commit(Outcome { entries, ..Outcome::default() }, position, 0)
     }
 
@@ -257,7 +258,7 @@ impl Fold {
         }
         let old = &self.old.partitions()[0];
         if old.late(head.position).map_err(Halt::of_host)?.is_some()
-            || old.is_void(head.position).map_err(Halt::of_host)?
+            || (is_timer(&event) && old.is_void(head.position).map_err(Halt::of_host)?)
         {
             // It was not acted upon.
             return Ok(());
@@ -266,9 +267,7 @@ impl Fold {
         if is_timer(&event) && rung.is_none() {
             // It was moved or cancelled, or this version sets no such timer; or the event that
             // sets it is handled later.
-            self.skipped.insert(head.position);
-            let entries = vec![BookEntry::Open(head.position)];
-            return self.commit(Outcome { entries, ..Outcome::default() }, position, 0);
+            return self.skip(head.position, position);
         }
         let result = self.react(&event, head.position).await;
         let (outcome, events) = match result {

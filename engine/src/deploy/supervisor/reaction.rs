@@ -6,11 +6,7 @@ use std::sync::Arc;
 use super::{Context, Supervisor};
 use crate::{
     clock,
-    deploy::{
-        candidate::{Candidate, Replaying, Stage},
-        view::CandidateView,
-        work::Folding,
-    },
+    deploy::{candidate::Replaying, work::Folding},
     plugin::{
         Plugin,
         description::{Kind, NewVersion},
@@ -69,7 +65,7 @@ impl Supervisor {
         plugin: Arc<Plugin>,
         old: Arc<VersionState>,
     ) -> Result<(), StateError> {
-        let Context { catalog, store, scheduler, log, .. } = &*self.context;
+        let store = &self.context.store;
         let opened = self.open_candidate(&digest, || {
             let state = store.open_rebuild(&digest, &plugin)?;
             if !reaction::is_spoilt(&state)? {
@@ -79,23 +75,9 @@ impl Supervisor {
             store.drop_state(&self.name, &digest);
             store.open_rebuild(&digest, &plugin)
         });
-        let begun = opened.and_then(|state| {
-            let before =
-                catalog.begin_replay(&self.name, &digest, state.checkpoint().events, clock::now())?;
-            Ok((Arc::new(state), before))
+        self.begin(digest, settings, plugin, opened, |version, Context { scheduler, log, .. }| {
+            Folding::Reaction(reaction::rebuild(scheduler, version, Arc::clone(log), old))
         });
-        let (state, before) = match begun {
-            Ok(begun) => begun,
-            Err(error) => {
-                self.give_up_for_now(&error.to_string(), None);
-                return Ok(());
-            }
-        };
-        let version = Arc::new(Version::new(&self.name, &digest, plugin, state));
-        let run = reaction::rebuild(scheduler, Arc::clone(&version), Arc::clone(log), old);
-        self.view.update(|view| view.candidate = Some(CandidateView::Replaying(version)));
-        let stage = Stage::Replaying(Replaying::new(Folding::Reaction(run), before));
-        self.candidate = Some(Candidate { digest, settings, stage });
         Ok(())
     }
 
