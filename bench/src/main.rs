@@ -189,8 +189,10 @@ fn main() -> Result<()> {
         let chosen = names.is_empty() || names.iter().any(|chosen| chosen == name);
         if chosen && !draw {
             println!("\n{name}, {runs} runs");
+            let begun = native::now();
             let figures = run(&input)?;
             figures::print(&figures);
+            println!("took {} s", begun.elapsed().as_secs());
             sections.push(report::Section::new(name, about, figures));
         }
     }

@@ -30,18 +30,32 @@ pub struct Context {
     pub(crate) dirty: Cell<usize>,
     /// Something was read that a cache has yet to admit.
     pub(crate) missed: Cell<bool>,
+    /// Whether a table asks whether it is empty before it asks for a row: that spares a
+    /// fold of many events most of its reads, and costs one event one more.
+    pub(crate) asks_first: bool,
 }
 
 impl Context {
+    /// For a plug-in that folds event after event.
     pub(crate) fn new(committed: Rc<dyn Committed>, limit: usize) -> Rc<Self> {
-        Rc::new(Self {
+        Rc::new(Self::with(committed, limit, true))
+    }
+
+    /// For one event, or one query.
+    pub(crate) fn once(committed: Rc<dyn Committed>, limit: usize) -> Rc<Self> {
+        Rc::new(Self::with(committed, limit, false))
+    }
+
+    fn with(committed: Rc<dyn Committed>, limit: usize, asks_first: bool) -> Self {
+        Self {
             committed,
             limit,
             held: Cell::new(0),
             pointless: Cell::new(0),
             dirty: Cell::new(0),
             missed: Cell::new(false),
-        })
+            asks_first,
+        }
     }
 
     pub(crate) fn hold(&self, bytes: usize) {

@@ -324,7 +324,7 @@ pub struct Reactor<R> {
     committed: Rc<dyn Committed>,
     cache_bytes: usize,
     /// What the last call has changed, until it is taken.
-    changed: Option<R>,
+    changed: Option<(R, Rc<Context>)>,
 }
 
 impl<R: Reaction> Reactor<R> {
@@ -332,8 +332,9 @@ impl<R: Reaction> Reactor<R> {
         Self { committed, cache_bytes, changed: None }
     }
 
-    fn open(&self) -> R {
-        R::open(&Context::new(Rc::clone(&self.committed), self.cache_bytes))
+    fn open(&self) -> (R, Rc<Context>) {
+        let context = Context::once(Rc::clone(&self.committed), self.cache_bytes);
+        (R::open(&context), context)
     }
 
     pub(crate) fn describe() -> String {
@@ -349,7 +350,7 @@ impl<R: Reaction> Reactor<R> {
     /// Answers the only event of a block.
     pub(crate) fn react(&mut self, block: Block<'_>) -> Result<Effects, Failure> {
         self.changed = None;
-        let mut reaction = self.open();
+        let (mut reaction, context) = self.open();
         let mut effects = Effects::none();
         for head in block.heads {
             if let Some(handler) = R::handler(&block.names[head.type_ as usize]) {
@@ -359,8 +360,13 @@ impl<R: Reaction> Reactor<R> {
         if !effects.timers.is_empty() && R::handler(TIMER_DUE).is_none() {
             return Err(Failure::reject("a timer is set, but no method with `#[on_timer]` waits for it"));
         }
-        self.changed = Some(reaction);
+        self.changed = Some((reaction, context));
         Ok(effects)
+    }
+
+    /// Whether the last call has changed state.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.changed.as_ref().is_some_and(|(_, context)| context.dirty.get() > 0)
     }
 
     /// The lane of each event of a block.
@@ -371,13 +377,13 @@ impl<R: Reaction> Reactor<R> {
     /// What the last call has changed.
     pub(crate) fn flush(&mut self) -> Changes {
         let mut changes = Changes::default();
-        if let Some(mut reaction) = self.changed.take() {
+        if let Some((mut reaction, _)) = self.changed.take() {
             reaction.each_table(&mut |table| table.__flush(&mut changes));
         }
         changes
     }
 
     pub(crate) fn query(&self, name: &str, arguments: &[u8]) -> Result<Vec<u8>, QueryError> {
-        self.open().query(name, Arguments::parse(arguments)?)
+        self.open().0.query(name, Arguments::parse(arguments)?)
     }
 }

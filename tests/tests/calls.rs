@@ -40,6 +40,11 @@ fn subjects(server: &Server, event_type: &str) -> Vec<String> {
     lines.body.lines().map(subject).collect()
 }
 
+/// How many events of a type there are; at most a page.
+fn count(server: &Server, event_type: &str) -> usize {
+    server.get(&format!("/events?type={event_type}")).ok()["events"].as_array().unwrap().len()
+}
+
 fn to_call(id: u64, data: Value) -> Value {
     json!({ "specversion": "1.0", "id": format!("call-{id}"), "source": "/test", "type": "to-call",
             "subject": format!("subject-{id}"), "data": data })
@@ -217,9 +222,7 @@ fn a_call_that_was_answered_is_not_made_again() {
         )
     };
     server.client().append(&[send(1, 3, false), send(2, 1, true)]);
-    wait::until_true("one is answered", || {
-        server.get("/events?type=called").ok()["events"].as_array().unwrap().len() == 1
-    });
+    wait::until_true("one is answered", || count(&server, "called") == 1);
     let letters = wait::until("the other is given up", || {
         server.get("/reactions/echo/dead-letters").ok()["dead-letters"].as_array()?.first().cloned()
     });
@@ -240,6 +243,84 @@ fn a_call_that_was_answered_is_not_made_again() {
     server.restart();
     server.until_live("echo");
     assert_eq!(provider.seen().calls, 2);
+}
+
+/// What a call says comes from a row that all events change, whichever their lanes.
+#[test]
+fn calls_that_come_from_the_same_row_are_made_one_after_the_other() {
+    const EVENTS: u64 = 300;
+    let provider = Provider::start().unwrap();
+    let url = provider.url();
+    let server = Server::start();
+    server.configure(
+        "echo",
+        &format!("[policies]\nlanes = 32\n[[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n"),
+    );
+    server.drop_in("echo");
+    let event = |id: u64| {
+        json!({ "specversion": "1.0", "id": format!("number-{id}"), "source": "/test", "type": "to-number",
+                "subject": format!("subject-{id}"), "data": { "url": format!("{url}/send") } })
+    };
+    server.client().append(&(1..=EVENTS).map(event).collect::<Vec<_>>());
+    wait::until_true("all are numbered", || subjects(&server, "numbered").len() as u64 == EVENTS);
+    let status = server.get("/reactions/echo").ok();
+    assert_eq!((&status["dead-letters"], &status["calls"]["changed"]), (&json!(0), &json!(0)), "{status}");
+    let seen = provider.seen();
+    assert_eq!(seen.calls, EVENTS, "each is called for once");
+    let numbers: BTreeSet<u64> = seen.mails.values().map(|mail| mail.to.as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=EVENTS).collect());
+}
+
+#[test]
+fn a_call_that_is_not_made_again_is_no_secret() {
+    let provider = Provider::start().unwrap();
+    let url = provider.url();
+    let server = Server::start();
+    server.configure(
+        "echo",
+        &format!("{HASTY}[policies]\nlanes = 1\n[[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n"),
+    );
+    server.drop_in("echo");
+    let send = format!("{url}/send");
+    let data = json!({ "urls": [send, send], "body": "{\"to\":1}", "failures": 1, "fewer": true });
+    server.client().append(&[to_call(1, data)]);
+    wait::until_true("it is answered", || count(&server, "called") == 1);
+    let status = server.get("/reactions/echo").ok();
+    assert_eq!(
+        (&status["calls"]["changed"], &status["calls"]["replayed"]),
+        (&json!(1), &json!(1)),
+        "{status}"
+    );
+    assert!(server.log().contains("call 2, POST"), "{}", server.log());
+}
+
+#[test]
+fn a_call_that_is_cut_off_is_in_the_journal() {
+    let provider = Provider::start().unwrap();
+    let url = provider.url();
+    let server = Server::start();
+    server.configure(
+        "echo",
+        &format!(
+            "{HASTY}[limits]\ntime = \"200ms\"\n[http]\ntimeout = \"1m\"\n\
+             [[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n"
+        ),
+    );
+    server.drop_in("echo");
+    server.until_status("echo", "is deployed", |status| status["live"].is_string());
+    provider.behave(Behaviour::Hang);
+    let data = json!({ "urls": [format!("{url}/send")], "body": "{\"to\":1}" });
+    server.client().append(&[to_call(1, data)]);
+    let effects = wait::until("it has been tried", || {
+        let effects = server.get("/reactions/echo/effects?position=1").ok();
+        (effects["calls"][0]["attempts"].as_u64()? > 1).then_some(effects)
+    });
+    let call = &effects["calls"][0];
+    assert!(call["failed"].as_str().unwrap().contains("cut off"), "{effects}");
+    provider.behave(Behaviour::Well);
+    wait::until_true("it is answered", || count(&server, "called") == 1);
+    let call = server.get("/reactions/echo/effects?position=1").ok()["calls"][0].clone();
+    assert_eq!(call["response"]["status"], 202, "{call}");
 }
 
 #[test]

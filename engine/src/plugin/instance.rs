@@ -75,6 +75,8 @@ pub struct Reacted {
     pub append: Vec<NewEvent>,
     /// In order: of several of the same key the last one counts.
     pub timers: Vec<TimerChange>,
+    /// Whether it has changed state, which is to be flushed then.
+    pub changed: bool,
 }
 
 impl From<reaction_interface::Outcome> for Reacted {
@@ -86,6 +88,7 @@ impl From<reaction_interface::Outcome> for Reacted {
         Self {
             append: outcome.append.into_iter().map(NewEvent::from).collect(),
             timers: outcome.timers.into_iter().map(timer).collect(),
+            changed: outcome.changed,
         }
     }
 }

@@ -7,13 +7,15 @@
 //! - `calls/client.rs`: how a request is sent. `calls/addresses.rs`: which addresses a
 //!   name may stand for.
 //! - `calls/breakers.rs`: hosts that fail are left alone for a while.
-//! - `calls/journal.rs`: several calls are written with one fsync.
+//! - `calls/journal.rs`: several calls are written with one fsync. `calls/record.rs`: what is
+//!   written of one.
 //! - `calls/seen.rs`: what is shown of all this.
 
 mod addresses;
 mod breakers;
 mod client;
 mod journal;
+mod record;
 mod seen;
 
 use std::{
@@ -21,12 +23,12 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderName, HeaderValue, Request, Response, header};
 use tokio::sync::watch;
 
 pub use self::{
@@ -36,15 +38,16 @@ pub use self::{
 use self::{
     breakers::{Admitted, Breakers},
     client::Client,
-    journal::Journal,
+    journal::{Journal, Written, written},
     seen::Counters,
 };
+use super::{isolation::Claim, reads::Tracked};
 use crate::{
     clock,
     event::{Block, Position, Timestamp},
     plugin::{Http, HttpHost, Outbound, OutboundError, SecretError, SentSecrets, Settings},
     projection::Version,
-    state::{Call, CallOutcome, Header, PartitionState},
+    state::{Call, CallOutcome, PartitionState},
 };
 
 /// The header by which a provider knows a call that it has had before.
@@ -94,8 +97,11 @@ pub(super) struct EventCalls {
     caller: Arc<Caller>,
     /// It alone.
     event: Block,
+    state: Arc<Tracked>,
     begun: AtomicU32,
     notes: Mutex<Notes>,
+    /// Calls that were cut off, as they are being written.
+    cut_off: Mutex<Vec<Written>>,
     /// The event is handled; what is still under way is of no use to anybody. Most events
     /// lead to no call, so this is there from the first one on.
     over: OnceLock<watch::Sender<bool>>,
@@ -110,18 +116,22 @@ pub(super) struct Notes {
     pub(super) differs: Option<String>,
     /// One was to a host that is left alone until then.
     pub(super) blocked: Option<(Timestamp, String)>,
+    /// Others that have read the same call first; see [`Claim::InLine`].
+    pub(super) in_line: Option<u64>,
     /// The journal could not be read or written.
     pub(super) failed: Option<String>,
 }
 
 impl EventCalls {
     /// Of the only event of a block.
-    pub(super) fn new(caller: &Arc<Caller>, event: &Block) -> Arc<Self> {
+    pub(super) fn new(caller: &Arc<Caller>, event: &Block, state: &Arc<Tracked>) -> Arc<Self> {
         Arc::new(Self {
             caller: Arc::clone(caller),
             event: event.clone(),
+            state: Arc::clone(state),
             begun: AtomicU32::new(0),
             notes: Mutex::default(),
+            cut_off: Mutex::default(),
             over: OnceLock::new(),
         })
     }
@@ -130,12 +140,39 @@ impl EventCalls {
         self.event.first()
     }
 
-    /// The event is handled, or not: it makes no more calls.
-    pub(super) fn end(&self) -> Notes {
+    /// The event is handled, or has failed: it makes no more calls. When this returns, all
+    /// that it has made are in the journal.
+    pub(super) async fn end(&self, is_handled: bool) -> Notes {
         if let Some(over) = self.over.get() {
             over.send_replace(true);
+            over.closed().await;
+        }
+        let cut_off = std::mem::take(&mut *self.cut_off.lock().unwrap_or_else(PoisonError::into_inner));
+        for call in cut_off {
+            if let Err(reason) = written(call).await {
+                self.host_failed(reason);
+            }
+        }
+        if is_handled && !self.caller.muted {
+            self.look_for_fewer();
         }
         std::mem::take(&mut *self.notes())
+    }
+
+    /// Calls that were answered for this event before, and that it has not made this time,
+    /// are no secret.
+    fn look_for_fewer(&self) {
+        let begun = self.begun.load(Ordering::Relaxed);
+        let calls = match self.caller.journal.calls(self.position()) {
+            Ok(calls) => calls,
+            Err(error) => return drop(self.host_failed(error.to_string())),
+        };
+        for call in calls.iter().filter(|call| call.number > begun && record::is_answered(call)) {
+            let (plugin, position, number) = (self.caller.version.name(), call.position, call.number);
+            let reason = format!("call {number}, {} {}, was not made again", call.method, call.url);
+            tracing::warn!(plugin, position, reason, "a call has changed");
+            self.caller.counters.changed();
+        }
     }
 
     fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
@@ -169,13 +206,13 @@ impl EventCalls {
         let journaled = journaled.map_err(|error| self.host_failed(error.to_string()))?;
         if let Some(call) = &journaled
             && let CallOutcome::Response { status, headers, body } = &call.outcome
-            && (*status < 400 || self.caller.muted)
+            && (record::is_answered(call) || self.caller.muted)
         {
-            if differs(call, &request) {
-                return Err(self.not_the_one(difference(call, &request)));
+            if record::differs(call, &request) {
+                return Err(self.not_the_one(record::difference(call, &request)));
             }
             self.caller.counters.replayed();
-            return Ok(recorded(*status, headers, body));
+            return Ok(record::response(*status, headers, body));
         }
         if self.caller.muted {
             if let Some(Call { outcome: CallOutcome::Failed { reason }, .. }) = &journaled {
@@ -184,17 +221,17 @@ impl EventCalls {
             let call = format!("{} {}", request.method(), request.uri());
             return Err(self.not_the_one(format!("call {number}, {call}, has no response in the journal")));
         }
-        if let Some(call) = journaled.as_ref().filter(|call| differs(call, &request)) {
+        if let Some(call) = journaled.as_ref().filter(|call| record::differs(call, &request)) {
             // It had no answer that counts, so it is made; but nobody should have to guess.
-            let (plugin, reason) = (self.caller.version.name(), difference(call, &request));
+            let (plugin, reason) = (self.caller.version.name(), record::difference(call, &request));
             tracing::warn!(plugin, position = self.position(), reason, "a call has changed");
             self.caller.counters.changed();
         }
         let attempts = journaled.map_or(0, |call| call.attempts) + 1;
         let limit = patience.map_or(timeout, |patience| patience.min(timeout));
-        let (made, begun) = (clock::now(), clock::instant());
         let Prepared { sent, secrets, admitted } = self.prepare(number, &request)?;
         let host = admitted.host().to_string();
+        let underway = Underway::new(self, record::cut_off((self.position(), number), &request, attempts));
         let response = self.caller.client.send(sent, limit, response_body).await;
         let failure = match &response {
             Ok(response) if is_providers_fault(response.status()) => {
@@ -206,25 +243,7 @@ impl EventCalls {
         admitted.ended(failure.as_deref());
         let response = response.map(|response| redacted(&secrets, response));
         self.caller.counters.made(response.as_ref().ok().map(Response::status));
-        let call = Call {
-            position: self.position(),
-            number,
-            method: request.method().to_string(),
-            url: request.uri().to_string(),
-            headers: stored(request.headers()),
-            body: request.body().to_vec(),
-            outcome: match &response {
-                Ok(response) => CallOutcome::Response {
-                    status: response.status().as_u16(),
-                    headers: stored(response.headers()),
-                    body: response.body().to_vec(),
-                },
-                Err(error) => CallOutcome::Failed { reason: error.to_string() },
-            },
-            made,
-            took: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-            attempts,
-        };
+        let call = underway.ended(record::outcome(&response));
         // Before the reaction goes on.
         self.caller.journal.note(call).await.map_err(|reason| self.host_failed(reason))?;
         if let Err(OutboundError::Address { reason }) = &response {
@@ -287,13 +306,17 @@ impl Outbound for EventCalls {
     fn begin(&self) -> Result<u32, OutboundError> {
         let (number, calls) =
             (self.begun.fetch_add(1, Ordering::Relaxed) + 1, self.caller.settings().http.calls);
-        match number <= calls {
-            true => Ok(number),
-            false => {
-                Err(self
-                    .refuse(format!("more than {calls} calls for one event are not allowed (http.calls)")))
-            }
+        if number > calls {
+            let reason = format!("more than {calls} calls for one event are not allowed (http.calls)");
+            return Err(self.refuse(reason));
         }
+        match self.state.claim() {
+            Claim::Granted => return Ok(number),
+            Claim::InLine(ends) => self.notes().in_line = Some(ends),
+            // Whoever commits it will see.
+            Claim::Stale => {}
+        }
+        Err(OutboundError::Refused { reason: "the event begins again before it may call".to_owned() })
     }
 
     fn most_body(&self) -> u64 {
@@ -331,6 +354,40 @@ struct Prepared<'c> {
     admitted: Admitted<'c>,
 }
 
+/// A call that is being made. It is in the journal also if it is not waited for.
+struct Underway<'c> {
+    calls: &'c EventCalls,
+    call: Option<Call>,
+    begun: Instant,
+}
+
+impl<'c> Underway<'c> {
+    /// `call`: as it is noted if it is cut off.
+    fn new(calls: &'c EventCalls, call: Call) -> Self {
+        Self { calls, call: Some(call), begun: clock::instant() }
+    }
+
+    fn ended(mut self, outcome: CallOutcome) -> Call {
+        let call = self.take().expect("it is only taken here and when it is dropped");
+        Call { outcome, ..call }
+    }
+
+    fn take(&mut self) -> Option<Call> {
+        let took = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.call.take().map(|call| Call { took, ..call })
+    }
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.take() {
+            self.calls.caller.counters.made(None);
+            let written = self.calls.caller.journal.submit(call);
+            self.calls.cut_off.lock().unwrap_or_else(PoisonError::into_inner).push(written);
+        }
+    }
+}
+
 /// What came, without the values of secrets.
 fn redacted(secrets: &SentSecrets, response: Response<Bytes>) -> Response<Bytes> {
     let (mut parts, mut body) = response.into_parts();
@@ -346,46 +403,7 @@ fn redacted(secrets: &SentSecrets, response: Response<Bytes>) -> Response<Bytes>
     Response::from_parts(parts, body)
 }
 
-/// Whether a call is another one than that of the journal.
-fn differs(call: &Call, request: &Request<Bytes>) -> bool {
-    call.method != request.method().as_str()
-        || request.uri() != call.url.as_str()
-        || call.body != request.body()[..]
-}
-
-/// How a call differs from that of the journal, in words.
-fn difference(call: &Call, request: &Request<Bytes>) -> String {
-    let then = format!("{} {}", call.method, call.url);
-    let now = format!("{} {}", request.method(), request.uri());
-    let how = match then == now {
-        true => format!("{now} with another body"),
-        false => format!("{now}; it was {then}"),
-    };
-    format!("call {} differs from the one that was made for this event before: {how}", call.number)
-}
-
 /// Whether a host that answers so is not well.
 fn is_providers_fault(status: http::StatusCode) -> bool {
     status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS
-}
-
-fn stored(headers: &HeaderMap) -> Vec<Header> {
-    let header = |(name, value): (&HeaderName, &HeaderValue)| Header {
-        name: name.as_str().to_owned(),
-        value: value.as_bytes().to_vec(),
-    };
-    headers.iter().map(header).collect()
-}
-
-/// A response as it came the first time.
-fn recorded(status: u16, headers: &[Header], body: &[u8]) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::copy_from_slice(body));
-    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
-    for header in headers {
-        let name = HeaderName::from_bytes(header.name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&header.value)) {
-            response.headers_mut().append(name, value);
-        }
-    }
-    response
 }

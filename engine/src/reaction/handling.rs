@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::{
     calls::{EventCalls, Notes},
+    isolation::{Changed, Ended, Reads},
     lanes::LaneKey,
-    reads::{Read, Tracked},
+    reads::Tracked,
 };
 use crate::{
     event::{Block, Partition, Position, Timestamp},
     plugin::{Changes, Instance, NoState, PluginError, ReactError, Reacted, format_duration},
     projection::Version,
-    state::View,
 };
 
 /// An event that is to be answered.
@@ -28,7 +28,7 @@ pub(super) struct Task {
 pub(super) struct Finished {
     pub(super) task: Task,
     /// What it has read of the state.
-    pub(super) reads: Vec<Read>,
+    pub(super) reads: Reads,
     pub(super) result: Result<Answer, Failed>,
     /// If it can be used again.
     pub(super) instance: Option<Instance>,
@@ -38,7 +38,14 @@ impl Finished {
     /// Of an event that leads to nothing, whatever the reaction would make of it.
     pub(super) fn without_effect(task: Task, why: Unasked) -> Self {
         let answer = Answer { unasked: Some(why), ..Answer::default() };
-        Self { task, reads: Vec::new(), result: Ok(answer), instance: None }
+        Self { task, reads: Reads::default(), result: Ok(answer), instance: None }
+    }
+
+    /// As others see it that are handled at the same time.
+    pub(super) fn ended(&self) -> Ended<'_> {
+        let Task { position, since, .. } = self.task;
+        let changes = self.result.iter().flat_map(|answer| answer.changes.iter());
+        Ended { position, since, reads: &self.reads, changed: changes.map(Changed::from).collect() }
     }
 }
 
@@ -77,6 +84,9 @@ pub(super) enum Failed {
     Reject(String),
     /// It cannot be tried before then, for that reason.
     Blocked(Timestamp, String),
+    /// Others that have read the same call first. How often one of those that are waited
+    /// for had come to its end by then.
+    InLine(u64),
     /// No event's fault: the host's.
     Host(String),
 }
@@ -85,24 +95,24 @@ pub(super) enum Failed {
 pub(super) async fn handle(
     version: Arc<Version>,
     instance: Option<Instance>,
-    (view, calls): (Arc<View>, Arc<EventCalls>),
+    (state, calls): (Arc<Tracked>, Arc<EventCalls>),
     task: Task,
 ) -> Finished {
-    let state = Arc::new(Tracked::new(view));
     let limit = version.plugin().settings().limits.time;
     let working = tokio::time::timeout(limit, work(&version, instance, (&state, &calls), &task.event)).await;
     let (mut instance, result) = working.unwrap_or_else(|_| {
         let limit = format_duration(limit);
         (None, Err(Failed::Retry(format!("it took more than {limit} for an event (limits.time)"))))
     });
-    let result = judged(result, state.failed(), calls.end());
+    let notes = calls.end(result.is_ok()).await;
+    let result = judged(result, state.failed(), notes);
     if let Some(instance) = &mut instance {
         // What it has read is as old as its task.
         instance.set_state(Arc::new(NoState));
         instance.set_outbound(None);
     }
     let instance = instance.filter(|instance| !instance.is_worn());
-    Finished { task, reads: state.take(), result, instance }
+    Finished { task, reads: state.reads(), result, instance }
 }
 
 /// What the host knows besides, whatever the guest has made of it.
@@ -111,9 +121,12 @@ fn judged(
     state_failed: Option<&str>,
     calls: Notes,
 ) -> Result<Answer, Failed> {
-    let Notes { refused, differs, blocked, failed } = calls;
+    let Notes { refused, differs, blocked, in_line, failed } = calls;
     if let Some(reason) = state_failed.map(str::to_owned).or(failed) {
         return Err(Failed::Host(reason));
+    }
+    if let Some(ends) = in_line {
+        return Err(Failed::InLine(ends));
     }
     if let Some(reason) = differs {
         return Err(Failed::Reject(reason));
@@ -175,6 +188,9 @@ async fn answer(instance: &mut Instance, event: &Block) -> Result<Answer, (Faile
         ReactError::Reject { reason } => (Failed::Reject(reason), true),
         trap @ ReactError::Trap { .. } => (Failed::Retry(trap.to_string()), false),
     })?;
-    let changes = instance.flush().await.map_err(|error| (Failed::Retry(error.to_string()), false))?;
+    let changes = match reacted.changed {
+        true => instance.flush().await.map_err(|error| (Failed::Retry(error.to_string()), false))?,
+        false => Changes::default(),
+    };
     Ok(Answer { reacted, changes, unasked: None })
 }

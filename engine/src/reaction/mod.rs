@@ -8,8 +8,8 @@
 //! - `lanes.rs`: which event is next: one after the other within a lane, lanes side
 //!   by side.
 //! - `handling.rs`: one event, answered by an instance.
-//! - `reads.rs`: what an instance reads meanwhile, so that two that run at the same
-//!   time do not overwrite each other's changes.
+//! - `reads.rs`: what an instance reads meanwhile. `isolation.rs`: so those that run at the
+//!   same time do not overwrite each other's changes, nor change what a call came from.
 //! - `backlog.rs`: the events that are known and not handled, and so how far all
 //!   are.
 //! - `calls.rs`: what it calls over HTTP meanwhile.
@@ -29,6 +29,7 @@ mod backlog;
 mod calls;
 mod handle;
 mod handling;
+mod isolation;
 mod lanes;
 mod outbox;
 mod reads;

@@ -20,7 +20,9 @@ use super::{
     calls::{Caller, EventCalls},
     handling::{self, Answer, Failed},
     lanes::LaneKey,
-    outbox, timers,
+    outbox,
+    reads::Tracked,
+    timers,
     timers::{Timers, is_timer},
 };
 use crate::{
@@ -273,6 +275,7 @@ impl Fold {
         let (outcome, events) = match result {
             Ok(answer) => (self.answered(&event, rung, answer)?, 1),
             Err(Failed::Host(reason)) => return Err(Halt::of_host(reason)),
+            Err(Failed::InLine(_)) => unreachable!("it is handled alone"),
             Err(Failed::Reject(reason) | Failed::Retry(reason) | Failed::Blocked(_, reason)) => {
                 (self.rejected(&event, reason)?, 0)
             }
@@ -282,10 +285,11 @@ impl Fold {
 
     async fn react(&mut self, event: &Block, position: Position) -> Result<Answer, Failed> {
         let view = self.state().view().map_err(|error| Failed::Host(error.to_string()))?;
-        let calls = EventCalls::new(&self.caller, event);
+        let state = Arc::new(Tracked::alone(Arc::new(view), position));
+        let calls = EventCalls::new(&self.caller, event, &state);
         let task = handling::Task { key: LaneKey::One, position, event: event.clone(), since: 0 };
         let (version, instance) = (Arc::clone(&self.version), self.instance.take());
-        let finished = handling::handle(version, instance, (Arc::new(view), calls), task).await;
+        let finished = handling::handle(version, instance, (state, calls), task).await;
         self.instance = finished.instance;
         finished.result
     }

@@ -28,9 +28,10 @@ use super::{
     calls::{Caller, EventCalls},
     handle::Told,
     handling::{Answer, Failed, Finished, Task, Unasked, handle},
+    isolation::Isolation,
     lanes::{LaneKey, Lanes},
     outbox,
-    reads::Recent,
+    reads::Tracked,
     setbacks::{FAILING, Setbacks},
     timers::{Timers, is_of_another, is_timer},
 };
@@ -57,6 +58,9 @@ const TURN: Duration = Duration::from_millis(10);
 const RERUNS: u32 = 3;
 /// How many of its timers it shows.
 const TIMERS_SHOWN: usize = 100;
+/// Before a stop, events that are being handled may take so long to come to their end: a
+/// call that is cut off has to be made again.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// What has been handled without an effect outside is durable after so long.
 const DURABLE_AFTER: Duration = Duration::from_secs(1);
 
@@ -75,14 +79,19 @@ pub(super) struct Runner {
     idle: Vec<Instance>,
     /// Answered or failed, and not committed.
     finished: Vec<Finished>,
+    /// Answered, and not to be committed before others.
+    kept_back: Vec<Finished>,
+    /// Events that wait until others have called; how often one of those had come to its
+    /// end when they began to wait.
+    in_line: Vec<(u64, LaneKey)>,
     /// About how many bytes that takes.
     finished_bytes: usize,
     /// How often events that are not handled yet had to begin again, since another had
     /// changed what they had read.
     reruns: BTreeMap<Position, u32>,
-    /// When each of the events that are at work began.
+    /// As of when each of the events reads the state that have begun and are not committed.
     begun: BTreeSet<(u64, Position)>,
-    recent: Recent,
+    isolation: Arc<Isolation>,
     /// The lane of each event of the backlog.
     keys: BTreeMap<Position, LaneKey>,
     /// How many events are handled for one commit, at most: fewer where they get in
@@ -116,10 +125,12 @@ impl Runner {
             working: FuturesUnordered::new(),
             idle: Vec::new(),
             finished: Vec::new(),
+            kept_back: Vec::new(),
+            in_line: Vec::new(),
             finished_bytes: 0,
             reruns: BTreeMap::new(),
             begun: BTreeSet::new(),
-            recent: Recent::default(),
+            isolation: Arc::default(),
             keys: BTreeMap::new(),
             together: TOGETHER,
             setbacks: Setbacks::default(),
@@ -154,7 +165,7 @@ impl Runner {
         let (mut head, mut stop) = (self.log.follow(), self.stop.clone());
         loop {
             if *stop.borrow() || stop.has_changed().is_err() {
-                return self.end();
+                return self.end().await;
             }
             while let Ok(command) = self.told.commands.try_recv() {
                 self.obey(command).await?;
@@ -278,8 +289,16 @@ impl Runner {
         self.admit(&event, &[position]).await
     }
 
-    /// Before a stop: what is finished, durably.
-    fn end(&mut self) -> Result<(), Halt> {
+    /// Before a stop: what is finished, durably. What is being handled may come to its end.
+    async fn end(&mut self) -> Result<(), Halt> {
+        let patience = tokio::time::sleep(PATIENCE);
+        tokio::pin!(patience);
+        while !self.working.is_empty() {
+            tokio::select! {
+                Some(finished) = self.working.next() => self.note(finished),
+                () = &mut patience => break,
+            }
+        }
         if !self.finished.is_empty() || self.is_behind() || !self.entries.is_empty() {
             self.commit()?;
         }
@@ -338,7 +357,7 @@ impl Runner {
             let event = self.backlog.event(position).cloned();
             let event = event
                 .ok_or_else(|| Halt::of_host(format!("event {position} is lost; please report this")))?;
-            let since = self.recent.now();
+            let since = self.isolation.now();
             if let Some(why) = self.leaves_unasked(&event) {
                 self.finished.push(Finished::without_effect(Task { key, position, event, since }, why));
                 self.lanes.ended();
@@ -347,8 +366,9 @@ impl Runner {
             let view = self.version.state().view().map_err(Halt::of_host)?;
             self.begun.insert((since, position));
             let task = Task { key, position, event, since };
-            let calls = EventCalls::new(&self.caller, &task.event);
-            let work = handle(Arc::clone(&self.version), self.idle.pop(), (view, calls), task);
+            let state = Arc::new(Tracked::beside(&self.isolation, view, position, since));
+            let calls = EventCalls::new(&self.caller, &task.event, &state);
+            let work = handle(Arc::clone(&self.version), self.idle.pop(), (state, calls), task);
             self.working.push(Box::pin(work));
             // Most need to wait for nothing, and leave their instance to the next.
             self.take_finished();
@@ -413,14 +433,13 @@ impl Runner {
 
     fn note(&mut self, mut finished: Finished) {
         self.lanes.ended();
-        self.begun.remove(&(finished.task.since, finished.task.position));
         self.idle.extend(finished.instance.take());
         match &finished.result {
             Ok(_) => self.succeeds(),
             Err(Failed::Retry(reason) | Failed::Reject(reason) | Failed::Blocked(_, reason)) => {
                 self.fails(finished.task.position, reason);
             }
-            Err(Failed::Host(_)) => {}
+            Err(Failed::InLine(_) | Failed::Host(_)) => {}
         }
         self.finished_bytes += finished.result.as_ref().map_or(0, Answer::bytes);
         self.finished.push(finished);

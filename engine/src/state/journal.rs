@@ -4,7 +4,7 @@
 
 use std::sync::PoisonError;
 
-use redb::{ReadableDatabase, TableDefinition};
+use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable as _, TableDefinition};
 use serde::{Deserialize, Serialize};
 
 use super::{PartitionState, error::StateError};
@@ -13,6 +13,10 @@ use crate::event::{Position, Timestamp};
 /// By the position of the event and the call's number: [`Call`], as MessagePack with
 /// named fields.
 const CALLS: TableDefinition<'static, (Position, u32), &[u8]> = TableDefinition::new("calls");
+
+type Calls = ReadOnlyTable<(Position, u32), &'static [u8]>;
+
+const READ: &str = "read the journal";
 
 /// A call that a reaction has made for an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,24 +85,35 @@ impl PartitionState {
         self.calls_between((position, 0), (position, u32::MAX))
     }
 
+    /// The last event that there are calls of.
+    pub fn last_call(&self) -> Result<Option<Position>, StateError> {
+        let Some(table) = self.journal()? else { return Ok(None) };
+        let last = table.last().map_err(self.inner().origin.failed(READ))?;
+        Ok(last.map(|(key, _)| key.value().0))
+    }
+
     fn calls_between(&self, first: (Position, u32), last: (Position, u32)) -> Result<Vec<Call>, StateError> {
         let origin = &self.inner().origin;
-        let action = "read the journal";
-        let read = self.inner().database.begin_read().map_err(origin.failed(action))?;
-        let table = match read.open_table(CALLS) {
-            // Nothing has been written to it yet.
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-            table => table.map_err(origin.failed(action))?,
-        };
+        let Some(table) = self.journal()? else { return Ok(Vec::new()) };
         let mut calls = Vec::new();
-        for entry in table.range(first..=last).map_err(origin.failed(action))? {
-            let (key, call) = entry.map_err(origin.failed(action))?;
+        for entry in table.range(first..=last).map_err(origin.failed(READ))? {
+            let (key, call) = entry.map_err(origin.failed(READ))?;
             calls.push(rmp_serde::from_slice(call.value()).map_err(|_| {
                 let (position, number) = key.value();
                 origin.damaged(format!("call {number} of event {position} is not readable"))
             })?);
         }
         Ok(calls)
+    }
+
+    /// As it stands now; none if nothing has been written to it yet.
+    fn journal(&self) -> Result<Option<Calls>, StateError> {
+        let origin = &self.inner().origin;
+        let read = self.inner().database.begin_read().map_err(origin.failed(READ))?;
+        match read.open_table(CALLS) {
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+            table => table.map(Some).map_err(origin.failed(READ)),
+        }
     }
 
     /// Writes calls into the journal, durably; what it says of them already is replaced.

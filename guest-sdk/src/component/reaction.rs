@@ -30,7 +30,8 @@ pub fn describe<R: Reaction>() -> String {
 
 pub fn react<R: Reaction>(cell: &'static LocalKey<Cell<R>>, block: Block) -> Result<Outcome, Failure> {
     let block = event::Block { names: &block.names, heads: &block.heads, bytes: &block.bytes };
-    let effects = with(cell, |reactor| reactor.react(block)).map_err(|failure| match failure {
+    let (effects, changed) = with(cell, |reactor| (reactor.react(block), reactor.has_changed()));
+    let effects = effects.map_err(|failure| match failure {
         reaction::Failure::Retry(reason) => Failure::Retry(reason),
         reaction::Failure::Reject(reason) => Failure::Reject(reason),
     })?;
@@ -46,6 +47,7 @@ pub fn react<R: Reaction>(cell: &'static LocalKey<Cell<R>>, block: Block) -> Res
     Ok(Outcome {
         append: effects.append.into_iter().map(event).collect(),
         timers: effects.timers.into_iter().map(timer).collect(),
+        changed,
     })
 }
 

@@ -145,7 +145,9 @@ impl<R: Reaction> ReactionHarness<R> {
         });
         self.pending.clear();
         let effects = answer?;
-        self.stored.commit(&self.reactor.flush());
+        if self.reactor.has_changed() {
+            self.stored.commit(&self.reactor.flush());
+        }
         if let Some(timer) = timer {
             self.timers.remove(timer);
         }

@@ -314,7 +314,8 @@ impl<V: Row> Cache<V> {
     /// Whether a row that is not cached is certainly not there.
     #[inline]
     fn knows_absent(&self, hash: u64) -> bool {
-        match self.ask() {
+        let known = if self.context.asks_first { self.ask() } else { self.known.get() };
+        match known {
             Known::Vacant => true,
             Known::All => !self.dropped.may_have(hash),
             Known::Some | Known::Nothing => false,

@@ -36,11 +36,20 @@ struct ToCall {
     #[serde(default)]
     body: String,
     /// How many times to fail after the calls; each time but the first, the body is
-    /// this many times as long if `changes` is set.
+    /// this many times as long if `changes` is set, and so many calls fewer are made if
+    /// `fewer` is.
     #[serde(default)]
     failures: u32,
     #[serde(default)]
     changes: bool,
+    #[serde(default)]
+    fewer: bool,
+}
+
+/// Something to be numbered.
+#[derive(Deserialize)]
+struct ToNumber {
+    url: String,
 }
 
 /// A timer to set, or without a time to cancel.
@@ -96,8 +105,9 @@ impl Echo {
     fn call(&mut self, event: &Event, to_call: ToCall) -> Result<NewEvent, Failure> {
         let failed = failed_before(event.position());
         let times = if to_call.changes { failed as usize + 1 } else { 1 };
+        let count = to_call.urls.len() - if to_call.fewer { failed as usize } else { 0 };
         let mut answers = Vec::new();
-        for url in &to_call.urls {
+        for url in &to_call.urls[..count] {
             let mut request = http::post(url.as_str()).bytes("text/plain", to_call.body.repeat(times));
             if let Some(authorization) = &to_call.authorization {
                 request = request.header("authorization", authorization.as_str());
@@ -110,6 +120,15 @@ impl Echo {
             return Err(Failure::retry("not yet"));
         }
         Ok(NewEvent::new("called").data(&json!({ "to": event.id(), "answers": answers })))
+    }
+
+    /// Tells of the next number, which events of all lanes take from the same row.
+    #[on("to-number")]
+    fn number(&mut self, event: &Event, to_number: ToNumber) -> Result<NewEvent, Failure> {
+        let number = self.total.get("numbers").map_or(1, |last| *last + 1);
+        http::post(to_number.url).json(&json!({ "to": number, "template": event.id() })).send()?.ok()?;
+        self.total.insert("numbers", number);
+        Ok(NewEvent::new("numbered").subject(event.subject()).data(&json!({ "number": number })))
     }
 
     #[on("to-time")]

@@ -1,9 +1,12 @@
 //! Writes calls into the journal: those that come while others are being written go
 //! together, with one fsync.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
-use tokio::sync::oneshot;
+use tokio::{runtime, sync::oneshot};
 
 use crate::{
     event::Position,
@@ -14,7 +17,13 @@ use crate::{
 pub(super) struct Journal {
     state: PartitionState,
     queue: Mutex<Queue>,
+    /// No event behind this one has made a call.
+    last: AtomicU64,
+    runtime: runtime::Handle,
 }
+
+/// A call that is being written; answers when it is durable.
+pub(super) type Written = oneshot::Receiver<Result<(), String>>;
 
 #[derive(Default)]
 struct Queue {
@@ -26,17 +35,44 @@ struct Queue {
 }
 
 impl Journal {
+    /// # Panics
+    /// Outside a tokio runtime.
     pub(super) fn new(state: PartitionState) -> Self {
-        Self { state, queue: Mutex::default() }
+        // Where it cannot be read, those who look for a call are told.
+        let last = state.last_call().unwrap_or(Some(Position::MAX)).unwrap_or(0);
+        let runtime = runtime::Handle::current();
+        Self { state, queue: Mutex::default(), last: last.into(), runtime }
     }
 
     /// A call that was made before.
     pub(super) fn call(&self, position: Position, number: u32) -> Result<Option<Call>, StateError> {
-        self.state.call(position, number)
+        match self.may_have(position) {
+            true => self.state.call(position, number),
+            false => Ok(None),
+        }
+    }
+
+    /// All calls that an event has made before, by their numbers.
+    pub(super) fn calls(&self, position: Position) -> Result<Vec<Call>, StateError> {
+        match self.may_have(position) {
+            true => self.state.calls(position),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// Most events have made none, and need not be looked for.
+    fn may_have(&self, position: Position) -> bool {
+        position <= self.last.load(Ordering::Relaxed)
     }
 
     /// Writes a call; it is durable when this returns.
     pub(super) async fn note(self: &Arc<Self>, call: Call) -> Result<(), String> {
+        written(self.submit(call)).await
+    }
+
+    /// Lets a call be written.
+    pub(super) fn submit(self: &Arc<Self>, call: Call) -> Written {
+        self.last.fetch_max(call.position, Ordering::Relaxed);
         let (sender, written) = oneshot::channel();
         let is_first = {
             let mut queue = self.queue();
@@ -46,9 +82,9 @@ impl Journal {
         };
         if is_first {
             let journal = Arc::clone(self);
-            tokio::task::spawn_blocking(move || journal.write());
+            self.runtime.spawn_blocking(move || journal.write());
         }
-        written.await.unwrap_or_else(|_| Err("the journal was not written: the program ends".to_owned()))
+        written
     }
 
     fn write(&self) {
@@ -72,4 +108,9 @@ impl Journal {
     fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Waits until a call is durable.
+pub(super) async fn written(written: Written) -> Result<(), String> {
+    written.await.unwrap_or_else(|_| Err("the journal was not written: the program ends".to_owned()))
 }

@@ -11,6 +11,7 @@ use crate::{
     projection::Halt,
     reaction::{
         handling::{Answer, Failed, Finished, Task, Unasked},
+        isolation::Admission,
         lanes::LaneKey,
         outbox::{self, Sent},
         retry::{self, Verdict},
@@ -43,26 +44,7 @@ impl Runner {
     pub(super) fn commit(&mut self) -> Result<(), Halt> {
         let now = clock::now();
         let mut outcome = Outcome { entries: std::mem::take(&mut self.entries), ..Outcome::default() };
-        self.finished_bytes = 0;
-        for finished in std::mem::take(&mut self.finished) {
-            let Finished { task, reads, result, .. } = finished;
-            if self.recent.conflicts(&reads, task.since) {
-                *self.reruns.entry(task.position).or_default() += 1;
-                outcome.again.push(task.key);
-                continue;
-            }
-            match result {
-                Ok(answer) => self.answered(task, answer, now, &mut outcome),
-                Err(Failed::Retry(reason)) => self.failed(task, reason, now, &mut outcome),
-                Err(Failed::Blocked(until, reason)) => {
-                    let before = self.setbacks.of(task.position);
-                    let waiting = retry::when_possible(task.position, before, now, until, reason);
-                    self.wait(task, waiting, &mut outcome);
-                }
-                Err(Failed::Reject(reason)) => self.give_up(task, reason, now, &mut outcome),
-                Err(Failed::Host(reason)) => return Err(Halt::of_host(reason)),
-            }
-        }
+        self.settle(now, &mut outcome)?;
         // An effect may only happen once it is certain that it will be known.
         let overdue = self.eventual_since.is_some_and(|since| since.elapsed() >= DURABLE_AFTER);
         let durability = match outcome.append.is_empty() && !overdue {
@@ -84,7 +66,7 @@ impl Runner {
             activity.late += outcome.late;
         });
         self.outbox.append(&mut outcome.append);
-        self.recent.forget(self.begun.first().map_or(self.recent.now(), |(since, _)| *since));
+        self.isolation.forget(self.begun.first().map_or(self.isolation.now(), |(since, _)| *since));
         self.together = match outcome.again.is_empty() {
             true => (2 * self.together).min(TOGETHER),
             // Alone, nobody can get in its way.
@@ -95,6 +77,74 @@ impl Runner {
         outcome.failed.iter().for_each(|key| self.lanes.failed(key));
         for key in &outcome.closed {
             self.lanes.finished(key, |position| self.setbacks.stops(position));
+        }
+        let ends = self.isolation.ends();
+        for (_, key) in self.in_line.extract_if(.., |(since, _)| *since != ends) {
+            self.lanes.again(&key);
+        }
+        Ok(())
+    }
+
+    /// Says what comes of each event that is finished, but of those that are kept back.
+    fn settle(&mut self, now: Timestamp, outcome: &mut Outcome) -> Result<(), Halt> {
+        self.finished_bytes = 0;
+        let mut finished = std::mem::take(&mut self.kept_back);
+        finished.append(&mut self.finished);
+        while !finished.is_empty() {
+            let count = finished.len();
+            for finished in finished {
+                self.settle_one(finished, false, now, outcome)?;
+            }
+            finished = std::mem::take(&mut self.kept_back);
+            if finished.len() == count {
+                let is_one = |position| finished.iter().any(|finished| finished.task.position == position);
+                if self.isolation.has_caller_besides(is_one) {
+                    // Others have to come to their end before.
+                    self.kept_back = finished;
+                    break;
+                }
+                // They wait for each other.
+                self.settle_one(finished.remove(0), true, now, outcome)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `force`: it is not kept back.
+    fn settle_one(
+        &mut self,
+        finished: Finished,
+        force: bool,
+        now: Timestamp,
+        outcome: &mut Outcome,
+    ) -> Result<(), Halt> {
+        let admission = self.isolation.admit(finished.ended(), force);
+        if admission == Admission::KeptBack {
+            self.kept_back.push(finished);
+            return Ok(());
+        }
+        let Finished { task, result, .. } = finished;
+        self.begun.remove(&(task.since, task.position));
+        if admission == Admission::Conflicts {
+            *self.reruns.entry(task.position).or_default() += 1;
+            outcome.again.push(task.key);
+            return Ok(());
+        }
+        match result {
+            Ok(answer) => self.answered(task, answer, now, outcome),
+            Err(Failed::Retry(reason)) => self.failed(task, reason, now, outcome),
+            Err(Failed::Blocked(until, reason)) => {
+                let before = self.setbacks.of(task.position);
+                let waiting = retry::when_possible(task.position, before, now, until, reason);
+                self.wait(task, waiting, outcome);
+            }
+            Err(Failed::InLine(ends)) => {
+                // It has begun, and may go on though all others fail.
+                self.reruns.entry(task.position).or_default();
+                self.in_line.push((ends, task.key));
+            }
+            Err(Failed::Reject(reason)) => self.give_up(task, reason, now, outcome),
+            Err(Failed::Host(reason)) => return Err(Halt::of_host(reason)),
         }
         Ok(())
     }
@@ -123,7 +173,6 @@ impl Runner {
             return self.give_up(task, reason, now, outcome);
         }
         let append: Arc<[Envelope]> = batch.events.into();
-        self.recent.note(&answer.changes);
         outcome.changes.push(answer.changes);
         timers.iter().for_each(|entry| self.timers.apply(entry));
         outcome.entries.append(&mut timers);
