@@ -15,7 +15,7 @@ use projectionist::{
     log::{Append, EventLog, Selection},
     projection::{Scheduler, Version},
     reaction,
-    state::{BookEntry, Call, CallOutcome, Durability, PartitionState, StateFolder},
+    state::{BookEntry, Call, CallOutcome, Durability, Outgoing, PartitionState, StateFolder},
 };
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -152,19 +152,15 @@ fn follow_up(event: &Event, event_type: &str) -> Envelope {
 async fn settle(
     log: &dyn EventLog,
     state: &PartitionState,
-    answers: Vec<(u64, Envelope)>,
+    answers: Vec<(u64, Vec<Envelope>)>,
     to: u64,
 ) -> Result<()> {
-    let entry = |(position, answer): &(u64, Envelope)| BookEntry::Handled {
-        position: *position,
-        append: Arc::new([answer.clone()]),
-    };
-    let entries: Vec<BookEntry> = answers.iter().map(entry).collect();
-    state.commit_books([], &entries, to, entries.len() as u64, Durability::Durable)?;
-    let done: Vec<BookEntry> = answers.iter().map(|(position, _)| BookEntry::Appended(*position)).collect();
-    let events = answers.into_iter().map(|(_, answer)| answer).collect();
+    let outgoing = Outgoing { number: to, answers: answers.into() };
+    let goes = [BookEntry::Goes(outgoing.clone())];
+    state.commit_books([], &goes, to, outgoing.answers.len() as u64, Durability::Durable)?;
+    let events = outgoing.answers.iter().flat_map(|(_, events)| events.iter().cloned()).collect();
     log.append(Append { events, ..Append::default() }).await?;
-    state.commit_books([], &done, to, 0, Durability::Eventual)?;
+    state.commit_books([], &[BookEntry::Gone(to)], to, 0, Durability::Eventual)?;
     Ok(())
 }
 
@@ -178,7 +174,7 @@ async fn append(log: &dyn EventLog, state: &PartitionState) -> Result<()> {
         let events = read(log, next, TOGETHER)?;
         let own = events.iter().filter(|event| event.position <= last);
         let answers: Vec<_> =
-            own.map(|event| (event.position, follow_up(event, "account.welcomed"))).collect();
+            own.map(|event| (event.position, vec![follow_up(event, "account.welcomed")])).collect();
         next += answers.len() as u64;
         settle(log, state, answers, next - 1).await?;
     }
@@ -219,7 +215,7 @@ async fn call(log: &dyn EventLog, state: &PartitionState, url: &str) -> Result<(
                 took: 0,
                 attempts: 1,
             });
-            answers.push((position, follow_up(&event, "activation-mail.sent")));
+            answers.push((position, vec![follow_up(&event, "activation-mail.sent")]));
         }
         handled += answers.len() as u64;
         state.note_calls(&calls)?;

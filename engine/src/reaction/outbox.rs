@@ -1,6 +1,6 @@
 //! The events that others lead to: their ids, and how they get into the log.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use crate::{
     event::{Attribute, Block, CAUSATION, CORRELATION, Envelope, Head, Position, TIMER_DUE, Timestamp},
@@ -95,7 +95,7 @@ pub(super) enum Sent {
 /// others back. What is there already, from before a crash, is not appended again.
 pub(super) async fn append(
     log: &dyn EventLog,
-    answers: &[(Position, Arc<[Envelope]>)],
+    answers: &[(Position, Vec<Envelope>)],
 ) -> Result<Vec<Sent>, LogError> {
     let events = answers.iter().flat_map(|(_, events)| events.iter().cloned()).collect();
     match log.append(Append { events, ..Append::default() }).await {
@@ -106,7 +106,7 @@ pub(super) async fn append(
     }
     let mut sent = Vec::with_capacity(answers.len());
     for (_, events) in answers {
-        let batch = Append { events: events.to_vec(), ..Append::default() };
+        let batch = Append { events: events.clone(), ..Append::default() };
         sent.push(match log.append(batch).await {
             Ok(_) => Sent::Appended,
             Err(AppendError::Log(error)) => return Err(error),

@@ -5,16 +5,17 @@
 //! thread and take turns; while one waits for something the others go on.
 //!
 //! - here: the loop; `runner/admission.rs`: the lanes of events; `runner/commit.rs`: what comes of events that are finished;
-//!   `runner/timers.rs`: timers that are due; `runner/letters.rs`: what can be
+//!   `runner/sending.rs`: how what they lead to is appended; `runner/timers.rs`: timers that are due; `runner/letters.rs`: what can be
 //!   done about dead letters.
 
 mod admission;
 mod commit;
 mod letters;
+mod sending;
 mod timers;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
@@ -23,6 +24,7 @@ use std::{
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{sync::watch, time::Instant};
 
+use self::sending::Sending;
 use super::{
     backlog::Backlog,
     calls::{Caller, EventCalls},
@@ -37,11 +39,11 @@ use super::{
 };
 use crate::{
     clock,
-    event::{Block, Envelope, Head, Partition, Position, Timestamp},
+    event::{Block, Head, Partition, Position, Timestamp},
     log::EventLog,
     plugin::{Instance, description::OnFailure},
     projection::{Division, Halt, Phase, Source, Version},
-    state::{BookEntry, PartitionState},
+    state::{BookEntry, Outgoing, PartitionState},
 };
 
 /// How many events are known and not handled, at most. One that waits to be tried again
@@ -98,8 +100,12 @@ pub(super) struct Runner {
     /// each other's way.
     together: usize,
     setbacks: Setbacks,
-    /// Committed, and not in the log as far as is known.
-    outbox: Vec<(Position, Arc<[Envelope]>)>,
+    /// Committed, and to be appended.
+    outbox: VecDeque<Outgoing>,
+    /// Being appended.
+    sending: Option<Sending>,
+    /// The number of what is to be appended next.
+    outgoing: u64,
     timers: Timers,
     /// What the next commit writes into the books beside what is finished.
     entries: Vec<BookEntry>,
@@ -134,7 +140,9 @@ impl Runner {
             keys: BTreeMap::new(),
             together: TOGETHER,
             setbacks: Setbacks::default(),
-            outbox: Vec::new(),
+            outbox: VecDeque::new(),
+            sending: None,
+            outgoing: 1,
             timers: Timers::default(),
             entries: Vec::new(),
             eventual_since: None,
@@ -170,15 +178,17 @@ impl Runner {
             while let Ok(command) = self.told.commands.try_recv() {
                 self.obey(command).await?;
             }
-            self.send().await?;
+            self.take_sent().await?;
+            self.send();
             self.fire().await?;
             let newest = *head.borrow_and_update();
             self.read(newest).await?;
             self.resume(clock::now());
-            self.dispatch()?;
+            let has_more = self.dispatch()?;
             self.take_finished();
             let is_through = self.finished.is_empty() && self.working.is_empty();
-            if !self.finished.is_empty() || self.is_behind() {
+            // While the log has not taken the last but one, more gathers for the next commit.
+            if self.outbox.is_empty() && (!self.finished.is_empty() || self.is_behind()) {
                 self.commit()?;
                 self.show();
                 // Others of this thread come first.
@@ -190,7 +200,7 @@ impl Runner {
             } else {
                 self.version.set_phase(0, Phase::CatchUp);
             }
-            if self.backlog.len() < BACKLOG && self.backlog.read_to() < newest {
+            if has_more || self.backlog.len() < BACKLOG && self.backlog.read_to() < newest {
                 tokio::task::yield_now().await;
                 continue;
             }
@@ -198,6 +208,7 @@ impl Runner {
             let (timer, mut command) = (self.timer(), None);
             tokio::select! {
                 Some(finished) = self.working.next(), if !self.working.is_empty() => self.note(finished),
+                sent = Sending::ended(&mut self.sending) => self.sent(sent?)?,
                 moved = head.changed() => moved.map_err(|_| Halt::of_host("the event log is closed"))?,
                 Some(told) = self.told.commands.recv() => command = Some(told),
                 _ = stop.wait_for(|stop| *stop) => {}
@@ -240,7 +251,8 @@ impl Runner {
         self.backlog =
             Backlog::new(books.handled_to.max(checkpoint), open.collect::<Result<Vec<_>, Halt>>()?);
         self.setbacks = Setbacks::new(books.waiting);
-        self.outbox = books.outbox;
+        self.outgoing = books.outbox.last().map_or(1, |last| last.number + 1);
+        self.outbox = books.outbox.into();
         self.timers = Timers::new(books.timers);
         self.release_or_hold()?;
         let open: Vec<(Position, Block)> = self.backlog.open().collect();
@@ -302,6 +314,7 @@ impl Runner {
         if !self.finished.is_empty() || self.is_behind() || !self.entries.is_empty() {
             self.commit()?;
         }
+        self.send_all().await?;
         self.save().map_err(Halt::of_host)
     }
 
@@ -345,8 +358,9 @@ impl Runner {
         }
     }
 
-    /// Gives instances to the events that can run.
-    fn dispatch(&mut self) -> Result<(), Halt> {
+    /// Gives instances to the events that can run. Answers whether there are more, for its
+    /// next turn.
+    fn dispatch(&mut self) -> Result<bool, Halt> {
         let begun = clock::instant();
         while self.finished.len() + self.working.len() < self.together
             && self.finished_bytes < TOGETHER_BYTES
@@ -373,7 +387,7 @@ impl Runner {
             // Most need to wait for nothing, and leave their instance to the next.
             self.take_finished();
         }
-        Ok(())
+        Ok(begun.elapsed() >= TURN)
     }
 
     /// Why the reaction is not asked about the only event of a block, if it is not.

@@ -71,7 +71,7 @@ impl Timers {
     /// The timer of an event that may be of another version, which has set it for another
     /// time: by its key.
     pub(super) fn rung(&self, event: &Block) -> Option<&Timer> {
-        let event = event.events().next().filter(|event| event.envelope.event_type == TIMER_DUE)?;
+        let event = is_timer(event).then(|| event.events().next()).flatten()?;
         let Due { key } = serde_json::from_slice(&event.envelope.data).ok()?;
         self.by_key.get(&key)
     }

@@ -4,7 +4,7 @@
 //! All events up to the checkpoint are handled, and above it up to another position
 //! all but a few, which are named. So what is kept does not grow while one waits.
 
-use std::sync::Arc;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use redb::{
     ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction,
@@ -29,9 +29,9 @@ const NUMBERS: TableDefinition<'static, &str, u64> = TableDefinition::new("numbe
 /// The last event that is handled.
 const HANDLED_TO: &str = "handled-to";
 
-/// By the position of the event that they answer: a MessagePack array of events
-/// that are to be appended, and may have been.
-const OUTBOX: TableDefinition<'static, Position, &[u8]> = TableDefinition::new("outbox");
+/// By number: what is to be appended together, and may have been, as a MessagePack array of
+/// positions with arrays of events, these as arrays.
+const OUTBOX: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("outbox");
 
 /// By position: [`Waiting`], as MessagePack with named fields.
 const WAITING: TableDefinition<'static, Position, &[u8]> = TableDefinition::new("waiting");
@@ -76,6 +76,15 @@ pub struct Timer {
     pub event: Envelope,
 }
 
+/// What events lead to that are handled together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outgoing {
+    /// Which comes before which.
+    pub number: u64,
+    /// What is to be appended, with the position of the event that it answers.
+    pub answers: Arc<[(Position, Vec<Envelope>)]>,
+}
+
 /// What changes in a reaction's books.
 #[derive(Clone, Debug)]
 pub enum BookEntry {
@@ -85,15 +94,12 @@ pub enum BookEntry {
     Open(Position),
     /// It is, now.
     Closed(Position),
-    /// An event is handled. If it leads to others, they are to be appended.
-    Handled {
-        /// The event.
-        position: Position,
-        /// What it leads to.
-        append: Arc<[Envelope]>,
-    },
-    /// What an event leads to has been appended.
-    Appended(Position),
+    /// An event that was to be handled again is handled.
+    Handled(Position),
+    /// What events lead to is to be appended.
+    Goes(Outgoing),
+    /// That of this number has been appended.
+    Gone(u64),
     /// An event has failed, and is to be handled again.
     Waits(Waiting),
     /// An event is given up.
@@ -125,8 +131,8 @@ pub struct Books {
     pub handled_to: Position,
     /// Events before that which are not handled, ascending.
     pub open: Vec<Position>,
-    /// What is to be appended, by the position of the event that it answers.
-    pub outbox: Vec<(Position, Arc<[Envelope]>)>,
+    /// What is to be appended, in this order.
+    pub outbox: Vec<Outgoing>,
     /// What is to be handled again.
     pub waiting: Vec<Waiting>,
     /// Timers, by key.
@@ -160,11 +166,14 @@ impl PartitionState {
         }
         if let Ok(table) = read.open_table(OUTBOX) {
             for entry in table.iter().map_err(origin.failed(action))? {
-                let (position, events) = entry.map_err(origin.failed(action))?;
-                let position = position.value();
-                let events: Vec<Stored> =
-                    rmp_serde::from_slice(events.value()).map_err(|_| damaged(position))?;
-                books.outbox.push((position, events.into_iter().map(Envelope::from).collect()));
+                let (number, answers) = entry.map_err(origin.failed(action))?;
+                let number = number.value();
+                let answers: Vec<(Position, Vec<Stored<'_>>)> = rmp_serde::from_slice(answers.value())
+                    .map_err(|_| origin.damaged(format!("answers {number} are not readable")))?;
+                let owned = |(position, events): (_, Vec<_>)| {
+                    (position, events.into_iter().map(Envelope::from).collect())
+                };
+                books.outbox.push(Outgoing { number, answers: answers.into_iter().map(owned).collect() });
             }
         }
         if let Ok(table) = read.open_table(WAITING) {
@@ -245,14 +254,16 @@ pub(super) fn write_entries(write: &WriteTransaction, entries: &[BookEntry]) -> 
             }
             BookEntry::Open(position) => drop(open.insert(position, ())?),
             BookEntry::Closed(position) => drop(open.remove(position)?),
-            BookEntry::Handled { position, append } => {
-                waiting.remove(position)?;
-                if !append.is_empty() {
-                    let events: Vec<Stored> = append.iter().map(Stored::from).collect();
-                    outbox.insert(position, encoded(&events).as_slice())?;
-                }
+            BookEntry::Handled(position) => drop(waiting.remove(position)?),
+            BookEntry::Goes(Outgoing { number, answers }) => {
+                let answers: Vec<(&Position, Vec<Stored<'_>>)> = answers
+                    .iter()
+                    .map(|(position, events)| (position, events.iter().map(Stored::from).collect()))
+                    .collect();
+                let bytes = rmp_serde::to_vec(&answers).expect("strings, numbers and bytes always encode");
+                outbox.insert(number, bytes.as_slice())?;
             }
-            BookEntry::Appended(position) => drop(outbox.remove(position)?),
+            BookEntry::Gone(number) => drop(outbox.remove(number)?),
             BookEntry::Waits(again) => drop(waiting.insert(again.position, encoded(again).as_slice())?),
             BookEntry::Dead(letter) => {
                 waiting.remove(letter.position)?;
@@ -285,46 +296,56 @@ fn encoded(value: &impl Serialize) -> Vec<u8> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredTimer {
+struct StoredTimer<'e> {
     due: Timestamp,
-    event: Stored,
+    #[serde(borrow)]
+    event: Stored<'e>,
 }
 
-/// An event as the outbox keeps it.
+/// An event as the books keep it.
 #[derive(Serialize, Deserialize)]
-struct Stored {
-    id: String,
-    source: String,
-    event_type: String,
-    subject: Option<String>,
+struct Stored<'e> {
+    id: Cow<'e, str>,
+    source: Cow<'e, str>,
+    event_type: Cow<'e, str>,
+    subject: Option<Cow<'e, str>>,
     time: Option<Timestamp>,
-    content_type: String,
-    #[serde(with = "serde_bytes")]
-    data: Vec<u8>,
-    tags: Vec<String>,
-    extensions: Vec<(String, Attribute)>,
+    content_type: Cow<'e, str>,
+    #[serde(borrow, with = "serde_bytes")]
+    data: Cow<'e, [u8]>,
+    tags: Cow<'e, [String]>,
+    extensions: Cow<'e, BTreeMap<String, Attribute>>,
 }
 
-impl From<&Envelope> for Stored {
-    fn from(envelope: &Envelope) -> Self {
+impl<'e> From<&'e Envelope> for Stored<'e> {
+    fn from(envelope: &'e Envelope) -> Self {
         Self {
-            id: envelope.id.clone(),
-            source: envelope.source.clone(),
-            event_type: envelope.event_type.clone(),
-            subject: envelope.subject.clone(),
+            id: Cow::from(&envelope.id),
+            source: Cow::from(&envelope.source),
+            event_type: Cow::from(&envelope.event_type),
+            subject: envelope.subject.as_ref().map(Cow::from),
             time: envelope.time,
-            content_type: envelope.content_type.clone(),
-            data: envelope.data.to_vec(),
-            tags: envelope.tags.clone(),
-            extensions: envelope.extensions.clone().into_iter().collect(),
+            content_type: Cow::from(&envelope.content_type),
+            data: Cow::Borrowed(&envelope.data),
+            tags: Cow::from(&envelope.tags),
+            extensions: Cow::Borrowed(&envelope.extensions),
         }
     }
 }
 
-impl From<Stored> for Envelope {
-    fn from(stored: Stored) -> Self {
+impl From<Stored<'_>> for Envelope {
+    fn from(stored: Stored<'_>) -> Self {
         let Stored { id, source, event_type, subject, time, content_type, data, tags, extensions } = stored;
-        let (data, extensions) = (data.into(), extensions.into_iter().collect());
-        Self { id, source, event_type, subject, time, content_type, data, tags, extensions }
+        Self {
+            id: id.into_owned(),
+            source: source.into_owned(),
+            event_type: event_type.into_owned(),
+            subject: subject.map(Cow::into_owned),
+            time,
+            content_type: content_type.into_owned(),
+            data: data.into_owned().into(),
+            tags: tags.into_owned(),
+            extensions: extensions.into_owned(),
+        }
     }
 }

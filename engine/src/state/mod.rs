@@ -51,7 +51,7 @@ pub mod value;
 mod version;
 mod view;
 
-pub use books::{BookEntry, Books, Timer, Waiting};
+pub use books::{BookEntry, Books, Outgoing, Timer, Waiting};
 pub use commit::{Change, Durability};
 pub use dead_letter::DeadLetter;
 pub use digest::Digest;

@@ -13,11 +13,11 @@ use crate::{
         handling::{Answer, Failed, Finished, Task, Unasked},
         isolation::Admission,
         lanes::LaneKey,
-        outbox::{self, Sent},
+        outbox,
         retry::{self, Verdict},
         timers::is_timer,
     },
-    state::{BookEntry, Change, DeadLetter, Durability, StateError, Waiting},
+    state::{BookEntry, Change, DeadLetter, Durability, Outgoing, StateError, Waiting},
 };
 
 /// What has come of events that are finished, as the next commit takes it.
@@ -25,7 +25,7 @@ use crate::{
 struct Outcome {
     changes: Vec<Changes>,
     entries: Vec<BookEntry>,
-    append: Vec<(Position, Arc<[Envelope]>)>,
+    append: Vec<(Position, Vec<Envelope>)>,
     /// Handled, or given up.
     closed: Vec<LaneKey>,
     /// Failed, to be handled again later.
@@ -53,6 +53,13 @@ impl Runner {
         };
         let position = self.backlog.low_water();
         outcome.entries.extend(self.backlog.entries());
+        if !outcome.append.is_empty() {
+            let answers = std::mem::take(&mut outcome.append).into();
+            let outgoing = Outgoing { number: self.outgoing, answers };
+            self.outgoing += 1;
+            self.outbox.push_back(outgoing.clone());
+            outcome.entries.push(BookEntry::Goes(outgoing));
+        }
         let handled = outcome.closed.len() as u64;
         let changes = outcome.changes.iter().flat_map(Changes::iter).map(Change::from);
         let committed = self.state().commit_books(changes, &outcome.entries, position, handled, durability);
@@ -65,7 +72,6 @@ impl Runner {
             activity.given_up += outcome.given_up;
             activity.late += outcome.late;
         });
-        self.outbox.append(&mut outcome.append);
         self.isolation.forget(self.begun.first().map_or(self.isolation.now(), |(since, _)| *since));
         self.together = match outcome.again.is_empty() {
             true => (2 * self.together).min(TOGETHER),
@@ -172,13 +178,14 @@ impl Runner {
             let reason = format!("what it leads to cannot be appended: {refusal}");
             return self.give_up(task, reason, now, outcome);
         }
-        let append: Arc<[Envelope]> = batch.events.into();
         outcome.changes.push(answer.changes);
         timers.iter().for_each(|entry| self.timers.apply(entry));
         outcome.entries.append(&mut timers);
-        outcome.entries.push(BookEntry::Handled { position, append: Arc::clone(&append) });
-        if !append.is_empty() {
-            outcome.append.push((position, append));
+        if self.setbacks.of(position).is_some() {
+            outcome.entries.push(BookEntry::Handled(position));
+        }
+        if !batch.events.is_empty() {
+            outcome.append.push((position, batch.events));
         }
         match answer.unasked {
             Some(Unasked::Late) => {
@@ -231,32 +238,6 @@ impl Runner {
         self.keys.remove(&position);
         self.setbacks.over(position);
         self.reruns.remove(&position);
-    }
-
-    /// Appends what is committed to be.
-    pub(super) async fn send(&mut self) -> Result<(), Halt> {
-        let answers = std::mem::take(&mut self.outbox);
-        if answers.is_empty() {
-            return Ok(());
-        }
-        let sent = outbox::append(&*self.log, &answers).await.map_err(Halt::of_host)?;
-        let now = clock::now();
-        for ((position, events), sent) in answers.into_iter().zip(sent) {
-            if matches!(sent, Sent::Appended) {
-                self.told.update(|activity| activity.appended += events.len() as u64);
-            }
-            self.entries.push(BookEntry::Appended(position));
-            if let Sent::Refused(reason) = sent {
-                let reason = format!("what it leads to cannot be appended: {reason}");
-                tracing::warn!(plugin = self.version.name(), position, reason, "a dead letter");
-                let event = self.event(position)?;
-                self.entries.extend(DeadLetter::of(&event, reason, 1, now).map(BookEntry::Dead));
-                self.told.update(|activity| activity.given_up += 1);
-            }
-        }
-        // Nothing is lost if this is: it is appended again, and known.
-        self.eventual_since.get_or_insert_with(clock::instant);
-        Ok(())
     }
 
     /// Makes durable what is committed, and what the books are still to say.

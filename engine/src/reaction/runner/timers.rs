@@ -1,7 +1,5 @@
 //! Timers that are due.
 
-use std::sync::Arc;
-
 use super::Runner;
 use crate::{
     clock,
@@ -20,12 +18,13 @@ impl Runner {
             if due.is_empty() {
                 return Ok(());
             }
+            // What the event leads to that has set a timer is in the log before the timer's.
+            self.send_all().await?;
             if self.eventual_since.is_some() {
                 // That a timer was set must not be forgotten once its event is there.
                 self.save().map_err(Halt::of_host)?;
             }
-            let events: Vec<_> =
-                due.into_iter().map(|timer| (0, Arc::new([timer.event]) as Arc<[_]>)).collect();
+            let events: Vec<_> = due.into_iter().map(|timer| (0, vec![timer.event])).collect();
             let sent = outbox::append(&*self.log, &events).await.map_err(Halt::of_host)?;
             for ((_, events), sent) in events.iter().zip(sent) {
                 if let Sent::Refused(reason) = sent {

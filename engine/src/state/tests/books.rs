@@ -1,16 +1,13 @@
 //! A reaction's books say what was written into them, also after opening anew.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     event::{Attribute, Envelope, Position, Timestamp},
-    state::{BookEntry, Books, Call, CallOutcome, Header, Timer, Waiting},
+    state::{BookEntry, Books, Call, CallOutcome, Header, Outgoing, Timer, Waiting},
 };
 
 fn envelope(position: Position, index: usize) -> Envelope {
@@ -43,24 +40,26 @@ proptest! {
         let tables = tables(&["one"]);
         let mut state = PartitionState::open(&path, &tables, 1 << 20).unwrap();
         let (mut handled_to, mut open) = (0, BTreeSet::new());
-        let mut outbox: BTreeMap<Position, Arc<[Envelope]>> = BTreeMap::new();
+        let mut outbox: BTreeMap<u64, Outgoing> = BTreeMap::new();
         let mut waits: BTreeMap<Position, Waiting> = BTreeMap::new();
         let mut letters: BTreeSet<Position> = BTreeSet::new();
         let mut dropped: BTreeSet<Position> = BTreeSet::new();
         let mut timers: BTreeMap<String, Timer> = BTreeMap::new();
         for (number, (position, what, count)) in steps.into_iter().enumerate() {
             let entry = match what {
-                0 | 1 => {
-                    let append: Arc<[Envelope]> = (0..count).map(|index| envelope(position, index)).collect();
+                0 => {
                     waits.remove(&position);
-                    if count > 0 {
-                        outbox.insert(position, append.clone());
-                    }
-                    BookEntry::Handled { position, append }
+                    BookEntry::Handled(position)
+                }
+                1 => {
+                    let answer = |index| (position + index as u64, (0..index).map(|index| envelope(position, index)).collect());
+                    let outgoing = Outgoing { number: position, answers: (0..count).map(answer).collect() };
+                    outbox.insert(position, outgoing.clone());
+                    BookEntry::Goes(outgoing)
                 }
                 2 => {
                     outbox.remove(&position);
-                    BookEntry::Appended(position)
+                    BookEntry::Gone(position)
                 }
                 3 => {
                     let again = waiting(position, count as u32);
@@ -116,7 +115,7 @@ proptest! {
             let expected = Books {
                 handled_to,
                 open: open.iter().copied().collect(),
-                outbox: outbox.clone().into_iter().collect(),
+                outbox: outbox.values().cloned().collect(),
                 waiting: waits.values().cloned().collect(),
                 timers: timers.values().cloned().collect(),
                 dropped: dropped.iter().copied().collect(),
