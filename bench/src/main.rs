@@ -73,7 +73,7 @@ const BENCHMARKS: [Benchmark; 14] = [
     },
     Benchmark {
         name: "nexmark",
-        about: "The Nexmark queries over half a million generated people, auctions and bids. One core.",
+        about: "The Nexmark queries over 300,000 generated people, auctions and bids. One core.",
         run: replay::nexmark,
     },
     Benchmark {
@@ -132,7 +132,7 @@ const BENCHMARKS: [Benchmark; 14] = [
     },
     Benchmark {
         name: "large",
-        about: "6,000,000 deposits into 10,000,000 accounts, and 1,500,000 whose accounts follow Zipf's law: the \
+        about: "5,000,000 deposits into 10,000,000 accounts, and 1,250,000 whose accounts follow Zipf's law: the \
                 guest's memory is held to 64 MiB, the store's cache to 256 MiB, what gathers for a commit to 320 MiB. One \
                 core, in a process of its own.",
         run: large::run,

@@ -24,8 +24,8 @@ use crate::{
 pub(crate) fn accounts(input: &Input) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (label, events, accounts, spread) in [
-        ("100,000 accounts", 3_000_000, 100_000, Spread::Uniform),
-        ("100,000 accounts, Zipf", 3_000_000, 100_000, Spread::Zipf),
+        ("100,000 accounts", 2_000_000, 100_000, Spread::Uniform),
+        ("100,000 accounts, Zipf", 2_000_000, 100_000, Spread::Zipf),
         ("1,000,000 accounts", 3_000_000, 1_000_000, Spread::Uniform),
         ("1,000,000 accounts, Zipf", 3_000_000, 1_000_000, Spread::Zipf),
     ] {
@@ -58,7 +58,7 @@ pub(crate) fn git_history(input: &Input) -> Result<Vec<Figure>> {
 /// The queries of Nexmark over its auctions, bids and people.
 pub(crate) fn nexmark(input: &Input) -> Result<Vec<Figure>> {
     use native::nexmark::*;
-    let mut replay = Replay::over("nexmark-q1", workload::nexmark::events(500_000).map(Ok))?;
+    let mut replay = Replay::over("nexmark-q1", workload::nexmark::events(300_000).map(Ok))?;
     let (mut figures, mut shares) = (Vec::new(), Vec::new());
     type Figures = fn(&Replay, &str, &Input, Cores) -> Result<[Figure; 3]>;
     let queries: [(u8, Figures); 10] = [

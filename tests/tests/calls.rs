@@ -245,30 +245,70 @@ fn a_call_that_was_answered_is_not_made_again() {
     assert_eq!(provider.seen().calls, 2);
 }
 
-/// What a call says comes from a row that all events change, whichever their lanes.
+fn to_number(provider: &Provider, id: u64) -> Value {
+    json!({ "specversion": "1.0", "id": format!("number-{id}"), "source": "/test", "type": "to-number",
+            "subject": format!("subject-{id}"), "data": { "url": format!("{}/send", provider.url()) } })
+}
+
+/// A server on which many lanes number events, each with a call, by a row of all.
+fn numbering(provider: &Provider) -> Server {
+    let (server, url) = (Server::start(), provider.url());
+    let allow = format!("[[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n");
+    server.configure("echo", &format!("{HASTY}{NIMBLE}{allow}[policies]\nlanes = 32\n"));
+    server.drop_in("echo");
+    server
+}
+
+/// What a call says comes from a row that all events change, whichever their lanes, some of
+/// them without a call.
 #[test]
 fn calls_that_come_from_the_same_row_are_made_one_after_the_other() {
     const EVENTS: u64 = 300;
     let provider = Provider::start().unwrap();
-    let url = provider.url();
-    let server = Server::start();
-    server.configure(
-        "echo",
-        &format!("[policies]\nlanes = 32\n[[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n"),
-    );
-    server.drop_in("echo");
-    let event = |id: u64| {
-        json!({ "specversion": "1.0", "id": format!("number-{id}"), "source": "/test", "type": "to-number",
-                "subject": format!("subject-{id}"), "data": { "url": format!("{url}/send") } })
+    let server = numbering(&provider);
+    let skip = |id: u64| {
+        json!({ "specversion": "1.0", "id": format!("skip-{id}"), "source": "/test", "type": "to-skip",
+                "subject": format!("skips-{id}"), "data": {} })
     };
-    server.client().append(&(1..=EVENTS).map(event).collect::<Vec<_>>());
+    let events = (1..=EVENTS).flat_map(|id| [to_number(&provider, id), skip(id)]);
+    server.client().append(&events.collect::<Vec<_>>());
     wait::until_true("all are numbered", || subjects(&server, "numbered").len() as u64 == EVENTS);
     let status = server.get("/reactions/echo").ok();
     assert_eq!((&status["dead-letters"], &status["calls"]["changed"]), (&json!(0), &json!(0)), "{status}");
     let seen = provider.seen();
     assert_eq!(seen.calls, EVENTS, "each is called for once");
     let numbers: BTreeSet<u64> = seen.mails.values().map(|mail| mail.to.as_u64().unwrap()).collect();
-    assert_eq!(numbers, (1..=EVENTS).collect());
+    assert_eq!(numbers.len() as u64, EVENTS, "no number is there twice");
+}
+
+/// What has been answered stays as it was, whatever fails and is killed.
+#[test]
+fn numbers_that_are_out_stay_as_they_are() {
+    const EVENTS: u64 = 400;
+    let provider = Provider::start().unwrap();
+    let mut server = numbering(&provider);
+    server.until_status("echo", "is deployed", |status| status["live"].is_string());
+    let mut random = Random::printed();
+    for round in 0..8 {
+        // For a while nobody gets a number, which must not be taken for a row that nobody changes.
+        provider.behave(if round % 4 == 1 { Behaviour::Fail } else { Behaviour::Well });
+        let events = (1..=EVENTS / 8).map(|id| to_number(&provider, round * EVENTS / 8 + id));
+        server.client().append(&events.collect::<Vec<_>>());
+        thread::sleep(Duration::from_millis(random.below(150)));
+        server.kill();
+        server.restart();
+    }
+    provider.behave(Behaviour::Well);
+    wait::until_true("all are numbered", || subjects(&server, "numbered").len() as u64 == EVENTS);
+    let status = server.until_live("echo");
+    assert_eq!(status["health"], "ok");
+    let status = server.get("/reactions/echo").ok();
+    assert_eq!(status["dead-letters"], 0, "{status}");
+    let lines = server.client().get_with("/events?type=numbered", &[("accept", "application/x-ndjson")]);
+    let numbered: Vec<Value> = lines.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let numbers: BTreeSet<u64> =
+        numbered.iter().map(|event| event["data"]["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers.len() as u64, EVENTS, "no number is there twice");
 }
 
 #[test]

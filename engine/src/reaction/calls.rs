@@ -66,17 +66,17 @@ pub(super) struct Caller {
 
 impl Caller {
     pub(super) fn new(version: Arc<Version>) -> Arc<Self> {
-        let journal = version.state().partitions()[0].clone();
+        let journal = Journal::new(version.state().partitions()[0].clone());
         Self::with(version, journal, false)
     }
 
     /// One that calls nobody, and answers from the journal of another version.
     pub(super) fn muted(version: Arc<Version>, journal: PartitionState) -> Arc<Self> {
-        Self::with(version, journal, true)
+        Self::with(version, Journal::of_another(journal), true)
     }
 
-    fn with(version: Arc<Version>, journal: PartitionState, muted: bool) -> Arc<Self> {
-        let journal = Arc::new(Journal::new(journal));
+    fn with(version: Arc<Version>, journal: Journal, muted: bool) -> Arc<Self> {
+        let journal = Arc::new(journal);
         let breakers = Breakers::new(version.plugin().settings().http.breaker.clone());
         let client = Client::default();
         Arc::new(Self { version, client, breakers, journal, muted, counters: Counters::default() })
@@ -100,8 +100,8 @@ pub(super) struct EventCalls {
     state: Arc<Tracked>,
     begun: AtomicU32,
     notes: Mutex<Notes>,
-    /// Calls that were cut off, as they are being written.
-    cut_off: Mutex<Vec<Written>>,
+    /// Calls that are being written, and nobody waits for.
+    unwaited: Mutex<Vec<Written>>,
     /// The event is handled; what is still under way is of no use to anybody. Most events
     /// lead to no call, so this is there from the first one on.
     over: OnceLock<watch::Sender<bool>>,
@@ -116,8 +116,8 @@ pub(super) struct Notes {
     pub(super) differs: Option<String>,
     /// One was to a host that is left alone until then.
     pub(super) blocked: Option<(Timestamp, String)>,
-    /// Others that have read the same call first; see [`Claim::InLine`].
-    pub(super) in_line: Option<u64>,
+    /// It may not call before it has begun again; how that is.
+    pub(super) again: Option<Claim>,
     /// The journal could not be read or written.
     pub(super) failed: Option<String>,
 }
@@ -131,7 +131,7 @@ impl EventCalls {
             state: Arc::clone(state),
             begun: AtomicU32::new(0),
             notes: Mutex::default(),
-            cut_off: Mutex::default(),
+            unwaited: Mutex::default(),
             over: OnceLock::new(),
         })
     }
@@ -147,13 +147,13 @@ impl EventCalls {
             over.send_replace(true);
             over.closed().await;
         }
-        let cut_off = std::mem::take(&mut *self.cut_off.lock().unwrap_or_else(PoisonError::into_inner));
-        for call in cut_off {
+        let unwaited = std::mem::take(&mut *self.unwaited.lock().unwrap_or_else(PoisonError::into_inner));
+        for call in unwaited {
             if let Err(reason) = written(call).await {
                 self.host_failed(reason);
             }
         }
-        if is_handled && !self.caller.muted {
+        if is_handled && !self.caller.muted && self.notes().again.is_none() {
             self.look_for_fewer();
         }
         std::mem::take(&mut *self.notes())
@@ -243,9 +243,9 @@ impl EventCalls {
         admitted.ended(failure.as_deref());
         let response = response.map(|response| redacted(&secrets, response));
         self.caller.counters.made(response.as_ref().ok().map(Response::status));
-        let call = underway.ended(record::outcome(&response));
         // Before the reaction goes on.
-        self.caller.journal.note(call).await.map_err(|reason| self.host_failed(reason))?;
+        let written = underway.ended(record::outcome(&response)).await;
+        written.map_err(|reason| self.host_failed(reason))?;
         if let Err(OutboundError::Address { reason }) = &response {
             self.note_refusal(format!("{host} is not allowed: {reason}"));
         }
@@ -311,12 +311,13 @@ impl Outbound for EventCalls {
             return Err(self.refuse(reason));
         }
         match self.state.claim() {
-            Claim::Granted => return Ok(number),
-            Claim::InLine(ends) => self.notes().in_line = Some(ends),
-            // Whoever commits it will see.
-            Claim::Stale => {}
+            Claim::Granted => Ok(number),
+            refused @ (Claim::Stale | Claim::InLine(_)) => {
+                self.notes().again = Some(refused);
+                let reason = "the event begins again before it may call".to_owned();
+                Err(OutboundError::Refused { reason })
+            }
         }
-        Err(OutboundError::Refused { reason: "the event begins again before it may call".to_owned() })
     }
 
     fn most_body(&self) -> u64 {
@@ -334,14 +335,15 @@ impl Outbound for EventCalls {
         request: Request<Bytes>,
         patience: Option<Duration>,
     ) -> BoxFuture<'static, Result<Response<Bytes>, OutboundError>> {
+        // From now on the event's end waits for it.
+        let mut over = self.over.get_or_init(|| watch::Sender::new(false)).subscribe();
         Box::pin(async move {
-            let mut over = self.over.get_or_init(|| watch::Sender::new(false)).subscribe();
             tokio::select! {
                 biased;
-                response = self.answer(number, request, patience) => response,
                 _ = over.wait_for(|over| *over) => {
                     Err(OutboundError::Refused { reason: "the event is handled".to_owned() })
                 }
+                response = self.answer(number, request, patience) => response,
             }
         })
     }
@@ -357,34 +359,49 @@ struct Prepared<'c> {
 /// A call that is being made. It is in the journal also if it is not waited for.
 struct Underway<'c> {
     calls: &'c EventCalls,
+    /// Until there is an outcome.
     call: Option<Call>,
+    /// From then on until it is durable.
+    writing: Option<Written>,
     begun: Instant,
 }
 
 impl<'c> Underway<'c> {
     /// `call`: as it is noted if it is cut off.
     fn new(calls: &'c EventCalls, call: Call) -> Self {
-        Self { calls, call: Some(call), begun: clock::instant() }
+        Self { calls, call: Some(call), writing: None, begun: clock::instant() }
     }
 
-    fn ended(mut self, outcome: CallOutcome) -> Call {
-        let call = self.take().expect("it is only taken here and when it is dropped");
-        Call { outcome, ..call }
+    /// Writes down what has come of it.
+    async fn ended(mut self, outcome: CallOutcome) -> Result<(), String> {
+        self.write(|call| Call { outcome, ..call });
+        match &mut self.writing {
+            Some(writing) => {
+                let written = written(writing).await;
+                self.writing = None;
+                written
+            }
+            None => Ok(()),
+        }
     }
 
-    fn take(&mut self) -> Option<Call> {
-        let took = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.call.take().map(|call| Call { took, ..call })
+    fn write(&mut self, ended: impl FnOnce(Call) -> Call) {
+        if let Some(call) = self.call.take() {
+            let took = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let call = ended(Call { took, ..call });
+            self.writing = Some(self.calls.caller.journal.submit(call));
+        }
     }
 }
 
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
-        if let Some(call) = self.take() {
+        if self.call.is_some() {
             self.calls.caller.counters.made(None);
-            let written = self.calls.caller.journal.submit(call);
-            self.calls.cut_off.lock().unwrap_or_else(PoisonError::into_inner).push(written);
+            self.write(|call| call);
         }
+        let mut unwaited = self.calls.unwaited.lock().unwrap_or_else(PoisonError::into_inner);
+        unwaited.extend(self.writing.take());
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     calls::{EventCalls, Notes},
-    isolation::{Changed, Ended, Reads},
+    isolation::{Changed, Claim, Ended, Reads},
     lanes::LaneKey,
     reads::Tracked,
 };
@@ -41,11 +41,17 @@ impl Finished {
         Self { task, reads: Reads::default(), result: Ok(answer), instance: None }
     }
 
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.result.as_ref().map_or(0, Answer::bytes)
+    }
+
     /// As others see it that are handled at the same time.
     pub(super) fn ended(&self) -> Ended<'_> {
         let Task { position, since, .. } = self.task;
-        let changes = self.result.iter().flat_map(|answer| answer.changes.iter());
-        Ended { position, since, reads: &self.reads, changed: changes.map(Changed::from).collect() }
+        let changes = self.result.as_ref().ok().map(|answer| answer.changes.iter());
+        let changed = changes.map(|changes| changes.map(Changed::from).collect());
+        Ended { position, since, reads: &self.reads, changed }
     }
 }
 
@@ -84,9 +90,8 @@ pub(super) enum Failed {
     Reject(String),
     /// It cannot be tried before then, for that reason.
     Blocked(Timestamp, String),
-    /// Others that have read the same call first. How often one of those that are waited
-    /// for had come to its end by then.
-    InLine(u64),
+    /// It may not call now, and begins again: [`Claim::Stale`] or [`Claim::InLine`].
+    Again(Claim),
     /// No event's fault: the host's.
     Host(String),
 }
@@ -121,12 +126,12 @@ fn judged(
     state_failed: Option<&str>,
     calls: Notes,
 ) -> Result<Answer, Failed> {
-    let Notes { refused, differs, blocked, in_line, failed } = calls;
+    let Notes { refused, differs, blocked, again, failed } = calls;
     if let Some(reason) = state_failed.map(str::to_owned).or(failed) {
         return Err(Failed::Host(reason));
     }
-    if let Some(ends) = in_line {
-        return Err(Failed::InLine(ends));
+    if let Some(claim) = again {
+        return Err(Failed::Again(claim));
     }
     if let Some(reason) = differs {
         return Err(Failed::Reject(reason));

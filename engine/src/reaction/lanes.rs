@@ -133,6 +133,18 @@ impl Lanes {
         }
     }
 
+    /// Lets an event that is the first of its lane, and may run, run before all others.
+    /// Answers whether it is.
+    pub(super) fn prefer(&mut self, key: &LaneKey, position: Position) -> bool {
+        let is_ready = |lane: &Lane| lane.first == First::Ready && lane.events.front() == Some(&position);
+        let is_preferred = self.lanes.get(key).is_some_and(is_ready);
+        if is_preferred {
+            self.ready.retain(|ready| ready != key);
+            self.ready.push_front(key.clone());
+        }
+        is_preferred
+    }
+
     /// How many events run.
     #[cfg(test)]
     fn running(&self) -> usize {

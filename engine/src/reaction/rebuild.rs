@@ -275,7 +275,7 @@ impl Fold {
         let (outcome, events) = match result {
             Ok(answer) => (self.answered(&event, rung, answer)?, 1),
             Err(Failed::Host(reason)) => return Err(Halt::of_host(reason)),
-            Err(Failed::InLine(_)) => unreachable!("it is handled alone"),
+            Err(Failed::Again(_)) => unreachable!("it is handled alone"),
             Err(Failed::Reject(reason) | Failed::Retry(reason) | Failed::Blocked(_, reason)) => {
                 (self.rejected(&event, reason)?, 0)
             }

@@ -31,8 +31,8 @@ impl Run {
         &self.handle
     }
 
-    /// Commits durably what has been handled and ends. Events that are being handled
-    /// are handled again by whoever comes next.
+    /// Commits durably what has been handled and ends. Events that are being handled get some
+    /// seconds; whoever comes next handles those again that have not come to their end.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         // One that panicked has ended already, and has said so.

@@ -4,13 +4,18 @@
 //! One task does it all: it polls the instances that are at work, so they share a
 //! thread and take turns; while one waits for something the others go on.
 //!
-//! - here: the loop; `runner/admission.rs`: the lanes of events; `runner/commit.rs`: what comes of events that are finished;
-//!   `runner/sending.rs`: how what they lead to is appended; `runner/timers.rs`: timers that are due; `runner/letters.rs`: what can be
-//!   done about dead letters.
+//! - here: the loop;
+//! - `runner/recovery.rs`: where the last run ended;
+//! - `runner/admission.rs`: the lanes of events;
+//! - `runner/commit.rs`: what comes of events that are finished;
+//! - `runner/sending.rs`: how what they lead to is appended;
+//! - `runner/timers.rs`: timers that are due;
+//! - `runner/letters.rs`: what can be done about dead letters.
 
 mod admission;
 mod commit;
 mod letters;
+mod recovery;
 mod sending;
 mod timers;
 
@@ -29,7 +34,7 @@ use super::{
     backlog::Backlog,
     calls::{Caller, EventCalls},
     handle::Told,
-    handling::{Answer, Failed, Finished, Task, Unasked, handle},
+    handling::{Failed, Finished, Task, Unasked, handle},
     isolation::Isolation,
     lanes::{LaneKey, Lanes},
     outbox,
@@ -41,7 +46,7 @@ use crate::{
     clock,
     event::{Block, Head, Partition, Position, Timestamp},
     log::EventLog,
-    plugin::{Instance, description::OnFailure},
+    plugin::Instance,
     projection::{Division, Halt, Phase, Source, Version},
     state::{BookEntry, Outgoing, PartitionState},
 };
@@ -53,6 +58,8 @@ const BACKLOG: usize = 1 << 15;
 const TOGETHER: usize = 1 << 12;
 /// … and about how many bytes that they lead to.
 const TOGETHER_BYTES: usize = 16 << 20;
+/// So many events may be kept back before no new ones are begun.
+const KEPT_BACK: usize = 256;
 /// For about so long events are handled, or the log is read, before others have their
 /// turn.
 const TURN: Duration = Duration::from_millis(10);
@@ -81,13 +88,16 @@ pub(super) struct Runner {
     idle: Vec<Instance>,
     /// Answered or failed, and not committed.
     finished: Vec<Finished>,
-    /// Answered, and not to be committed before others.
-    kept_back: Vec<Finished>,
-    /// Events that wait until others have called; how often one of those had come to its
-    /// end when they began to wait.
-    in_line: Vec<(u64, LaneKey)>,
     /// About how many bytes that takes.
     finished_bytes: usize,
+    /// Answered, and not to be committed before others.
+    kept_back: Vec<Finished>,
+    /// Events that may call after others have come to their end; how often one of those had
+    /// when they began to wait.
+    in_line: BTreeMap<Position, (u64, LaneKey)>,
+    /// Events that had called when the last run ended, in the order of their calls: each is
+    /// handled alone before all others, so that it finds what it had read.
+    interrupted: VecDeque<Position>,
     /// How often events that are not handled yet had to begin again, since another had
     /// changed what they had read.
     reruns: BTreeMap<Position, u32>,
@@ -132,7 +142,8 @@ impl Runner {
             idle: Vec::new(),
             finished: Vec::new(),
             kept_back: Vec::new(),
-            in_line: Vec::new(),
+            in_line: BTreeMap::new(),
+            interrupted: VecDeque::new(),
             finished_bytes: 0,
             reruns: BTreeMap::new(),
             begun: BTreeSet::new(),
@@ -241,64 +252,6 @@ impl Runner {
 
     fn state(&self) -> &PartitionState {
         &self.version.state().partitions()[0]
-    }
-
-    /// Goes on where the last run ended, however it did.
-    async fn recover(&mut self) -> Result<(), Halt> {
-        let books = self.state().books().map_err(Halt::of_host)?;
-        let checkpoint = self.state().checkpoint().position;
-        let open = books.open.into_iter().map(|position| Ok((position, self.event(position)?)));
-        self.backlog =
-            Backlog::new(books.handled_to.max(checkpoint), open.collect::<Result<Vec<_>, Halt>>()?);
-        self.setbacks = Setbacks::new(books.waiting);
-        self.outgoing = books.outbox.last().map_or(1, |last| last.number + 1);
-        self.outbox = books.outbox.into();
-        self.timers = Timers::new(books.timers);
-        self.release_or_hold()?;
-        let open: Vec<(Position, Block)> = self.backlog.open().collect();
-        for (position, event) in open {
-            self.admit(&event, &[position]).await?;
-        }
-        // What had been given up may stand anywhere.
-        let revived = self.setbacks.waiting().map(|waiting| waiting.position).filter(|position| {
-            *position <= self.backlog.read_to() && self.backlog.event(*position).is_none()
-        });
-        for position in revived.collect::<Vec<_>>() {
-            let event = self.event(position)?;
-            self.revive(position, event).await?;
-        }
-        Ok(())
-    }
-
-    /// Dead letters that were left open hold up their lanes, or do no more.
-    fn release_or_hold(&mut self) -> Result<(), Halt> {
-        for letter in self.state().dead_letters().map_err(Halt::of_host)? {
-            if self.backlog.event(letter.position).is_some() {
-                match self.holds() {
-                    true => self.setbacks.hold(letter.position),
-                    false => self.backlog.close(letter.position),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a dead letter holds up its lane.
-    fn holds(&self) -> bool {
-        self.version.plugin().on_failure() == OnFailure::HoldLane
-    }
-
-    /// An event of the log, alone.
-    fn event(&self, position: Position) -> Result<Block, Halt> {
-        let block = self.log.block(position).map_err(Halt::of_host)?.unwrap_or_default();
-        Ok(block.select(block.between(position, position), |_| true))
-    }
-
-    /// Lets an event be handled that had been given up; whether it may run now, the
-    /// books say.
-    async fn revive(&mut self, position: Position, event: Block) -> Result<(), Halt> {
-        self.backlog.revive(position, event.clone());
-        self.admit(&event, &[position]).await
     }
 
     /// Before a stop: what is finished, durably. What is being handled may come to its end.
@@ -433,9 +386,26 @@ impl Runner {
 
     /// Whether the next event may be begun: all may, unless all fail.
     fn may_begin(&mut self) -> bool {
+        while let Some(first) = self.interrupted.front() {
+            if !self.begun.is_empty() || !self.finished.is_empty() {
+                return false;
+            }
+            if self.keys.get(first).is_some_and(|key| self.lanes.prefer(key, *first)) {
+                return true;
+            }
+            // It waits, or has been dropped.
+            self.interrupted.pop_front();
+        }
         let Some(next) = self.lanes.peek() else { return false };
         // What has to run once more has begun already.
-        self.reruns.contains_key(&next) || self.setbacks.may_begin(next, clock::instant())
+        self.reruns.contains_key(&next)
+            || (self.has_room() && self.setbacks.may_begin(next, clock::instant()))
+    }
+
+    /// Whether not too much is kept back to begin something new.
+    fn has_room(&self) -> bool {
+        let bytes = || self.kept_back.iter().map(Finished::bytes).sum::<usize>();
+        self.kept_back.is_empty() || (self.kept_back.len() < KEPT_BACK && bytes() < TOGETHER_BYTES)
     }
 
     /// Takes what has been finished by now, without waiting.
@@ -453,9 +423,9 @@ impl Runner {
             Err(Failed::Retry(reason) | Failed::Reject(reason) | Failed::Blocked(_, reason)) => {
                 self.fails(finished.task.position, reason);
             }
-            Err(Failed::InLine(_) | Failed::Host(_)) => {}
+            Err(Failed::Again(_) | Failed::Host(_)) => {}
         }
-        self.finished_bytes += finished.result.as_ref().map_or(0, Answer::bytes);
+        self.finished_bytes += finished.bytes();
         self.finished.push(finished);
     }
 }

@@ -85,6 +85,17 @@ impl PartitionState {
         self.calls_between((position, 0), (position, u32::MAX))
     }
 
+    /// When each event from a position on made its first call, by position.
+    pub fn first_calls(&self, from: Position) -> Result<Vec<(Position, Timestamp)>, StateError> {
+        let mut first: Vec<(Position, Timestamp)> = Vec::new();
+        self.visit_calls((from, 0), (Position::MAX, u32::MAX), |call| {
+            if first.last().is_none_or(|(position, _)| *position != call.position) {
+                first.push((call.position, call.made));
+            }
+        })?;
+        Ok(first)
+    }
+
     /// The last event that there are calls of.
     pub fn last_call(&self) -> Result<Option<Position>, StateError> {
         let Some(table) = self.journal()? else { return Ok(None) };
@@ -93,17 +104,27 @@ impl PartitionState {
     }
 
     fn calls_between(&self, first: (Position, u32), last: (Position, u32)) -> Result<Vec<Call>, StateError> {
-        let origin = &self.inner().origin;
-        let Some(table) = self.journal()? else { return Ok(Vec::new()) };
         let mut calls = Vec::new();
+        self.visit_calls(first, last, |call| calls.push(call))?;
+        Ok(calls)
+    }
+
+    fn visit_calls(
+        &self,
+        first: (Position, u32),
+        last: (Position, u32),
+        mut visitor: impl FnMut(Call),
+    ) -> Result<(), StateError> {
+        let origin = &self.inner().origin;
+        let Some(table) = self.journal()? else { return Ok(()) };
         for entry in table.range(first..=last).map_err(origin.failed(READ))? {
             let (key, call) = entry.map_err(origin.failed(READ))?;
-            calls.push(rmp_serde::from_slice(call.value()).map_err(|_| {
+            visitor(rmp_serde::from_slice(call.value()).map_err(|_| {
                 let (position, number) = key.value();
                 origin.damaged(format!("call {number} of event {position} is not readable"))
             })?);
         }
-        Ok(calls)
+        Ok(())
     }
 
     /// As it stands now; none if nothing has been written to it yet.

@@ -131,6 +131,13 @@ impl Echo {
         Ok(NewEvent::new("numbered").subject(event.subject()).data(&json!({ "number": number })))
     }
 
+    /// Leaves a number out, without telling anybody.
+    #[on("to-skip")]
+    fn skip(&mut self, event: &Event, _: Value) -> NewEvent {
+        *self.total.entry("numbers") += 1;
+        NewEvent::new("skipped").subject(event.subject())
+    }
+
     #[on("to-time")]
     fn time(&mut self, _: &Event, timer: ToTime) -> Effects {
         match timer.at {

@@ -24,6 +24,7 @@ pub(super) struct Journal {
 
 /// A call that is being written; answers when it is durable.
 pub(super) type Written = oneshot::Receiver<Result<(), String>>;
+type Answer = Result<Result<(), String>, oneshot::error::RecvError>;
 
 #[derive(Default)]
 struct Queue {
@@ -40,8 +41,19 @@ impl Journal {
     pub(super) fn new(state: PartitionState) -> Self {
         // Where it cannot be read, those who look for a call are told.
         let last = state.last_call().unwrap_or(Some(Position::MAX)).unwrap_or(0);
-        let runtime = runtime::Handle::current();
-        Self { state, queue: Mutex::default(), last: last.into(), runtime }
+        Self::with(state, last)
+    }
+
+    /// One that another writes into.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub(super) fn of_another(state: PartitionState) -> Self {
+        Self::with(state, Position::MAX)
+    }
+
+    fn with(state: PartitionState, last: Position) -> Self {
+        Self { state, queue: Mutex::default(), last: last.into(), runtime: runtime::Handle::current() }
     }
 
     /// A call that was made before.
@@ -63,11 +75,6 @@ impl Journal {
     /// Most events have made none, and need not be looked for.
     fn may_have(&self, position: Position) -> bool {
         position <= self.last.load(Ordering::Relaxed)
-    }
-
-    /// Writes a call; it is durable when this returns.
-    pub(super) async fn note(self: &Arc<Self>, call: Call) -> Result<(), String> {
-        written(self.submit(call)).await
     }
 
     /// Lets a call be written.
@@ -111,6 +118,35 @@ impl Journal {
 }
 
 /// Waits until a call is durable.
-pub(super) async fn written(written: Written) -> Result<(), String> {
+pub(super) async fn written(written: impl Future<Output = Answer>) -> Result<(), String> {
     written.await.unwrap_or_else(|_| Err("the journal was not written: the program ends".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::Timestamp, state::CallOutcome};
+
+    /// A version that makes its tables anew reads what the one at work goes on writing.
+    #[tokio::test]
+    async fn what_another_writes_is_read() {
+        let state = PartitionState::in_memory(&[]).unwrap();
+        let (own, another) = (Arc::new(Journal::new(state.clone())), Journal::of_another(state));
+        assert_eq!(another.call(7, 1).unwrap(), None);
+        let call = Call {
+            position: 7,
+            number: 1,
+            method: "POST".to_owned(),
+            url: "https://mail.example/send".to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            outcome: CallOutcome::Failed { reason: "it was down".to_owned() },
+            made: Timestamp::from_micros(1),
+            took: 2,
+            attempts: 1,
+        };
+        written(own.submit(call.clone())).await.unwrap();
+        assert_eq!(own.call(7, 1).unwrap(), Some(call.clone()));
+        assert_eq!(another.calls(7).unwrap(), [call]);
+    }
 }

@@ -42,7 +42,7 @@ pub struct Counts {
     pub blocked: u64,
     /// Calls that were not made, since they are not allowed.
     pub refused: u64,
-    /// Calls that were made again, as others than the first time.
+    /// Calls that were made again, as others than the first time, or were not.
     pub changed: u64,
 }
 

@@ -11,7 +11,7 @@ use crate::{
     projection::Halt,
     reaction::{
         handling::{Answer, Failed, Finished, Task, Unasked},
-        isolation::Admission,
+        isolation::{Admission, Claim},
         lanes::LaneKey,
         outbox,
         retry::{self, Verdict},
@@ -79,16 +79,28 @@ impl Runner {
             false if self.reruns.values().any(|reruns| *reruns >= RERUNS) => 1,
             false => outcome.closed.len().max(1),
         };
+        self.call_in_line();
         outcome.again.iter().for_each(|key| self.lanes.again(key));
         outcome.failed.iter().for_each(|key| self.lanes.failed(key));
         for key in &outcome.closed {
             self.lanes.finished(key, |position| self.setbacks.stops(position));
         }
-        let ends = self.isolation.ends();
-        for (_, key) in self.in_line.extract_if(.., |(since, _)| *since != ends) {
-            self.lanes.again(&key);
-        }
         Ok(())
+    }
+
+    /// Lets events of the line run once more, the oldest first, if those have come to their
+    /// end that they may have waited for: as many as can run.
+    fn call_in_line(&mut self) {
+        let (ends, is_free) = (self.isolation.ends(), self.isolation.is_free());
+        let most = self.version.plugin().settings().policies.lanes;
+        let due = self.in_line.iter().filter(|(_, (since, _))| is_free || *since != ends).take(most);
+        let due: Vec<Position> = due.map(|(position, _)| *position).collect();
+        // Each comes before all others.
+        for position in due.into_iter().rev() {
+            if let Some((_, key)) = self.in_line.remove(&position) {
+                self.lanes.again(&key);
+            }
+        }
     }
 
     /// Says what comes of each event that is finished, but of those that are kept back.
@@ -109,8 +121,10 @@ impl Runner {
                     self.kept_back = finished;
                     break;
                 }
-                // They wait for each other.
-                self.settle_one(finished.remove(0), true, now, outcome)?;
+                // They wait for each other; whoever has not called can begin again.
+                let has_called = |finished: &Finished| self.isolation.has_called(finished.task.position);
+                let first = finished.iter().position(has_called).unwrap_or(0);
+                self.settle_one(finished.remove(first), true, now, outcome)?;
             }
         }
         Ok(())
@@ -131,6 +145,7 @@ impl Runner {
         }
         let Finished { task, result, .. } = finished;
         self.begun.remove(&(task.since, task.position));
+        self.interrupted.pop_front_if(|first| *first == task.position);
         if admission == Admission::Conflicts {
             *self.reruns.entry(task.position).or_default() += 1;
             outcome.again.push(task.key);
@@ -144,11 +159,12 @@ impl Runner {
                 let waiting = retry::when_possible(task.position, before, now, until, reason);
                 self.wait(task, waiting, outcome);
             }
-            Err(Failed::InLine(ends)) => {
+            Err(Failed::Again(Claim::InLine(ends))) => {
                 // It has begun, and may go on though all others fail.
                 self.reruns.entry(task.position).or_default();
-                self.in_line.push((ends, task.key));
+                self.in_line.insert(task.position, (ends, task.key));
             }
+            Err(Failed::Again(Claim::Stale | Claim::Granted)) => outcome.again.push(task.key),
             Err(Failed::Reject(reason)) => self.give_up(task, reason, now, outcome),
             Err(Failed::Host(reason)) => return Err(Halt::of_host(reason)),
         }

@@ -1,0 +1,89 @@
+//! Where the last run ended, and what had been given up and is taken up again.
+
+use super::Runner;
+use crate::{
+    event::{Block, Position},
+    plugin::description::OnFailure,
+    projection::Halt,
+    reaction::{backlog::Backlog, setbacks::Setbacks, timers::Timers},
+};
+
+impl Runner {
+    /// Goes on where the last run ended, however it did.
+    pub(super) async fn recover(&mut self) -> Result<(), Halt> {
+        let books = self.state().books().map_err(Halt::of_host)?;
+        let checkpoint = self.state().checkpoint().position;
+        let open = books.open.into_iter().map(|position| Ok((position, self.event(position)?)));
+        self.backlog =
+            Backlog::new(books.handled_to.max(checkpoint), open.collect::<Result<Vec<_>, Halt>>()?);
+        self.setbacks = Setbacks::new(books.waiting);
+        self.outgoing = books.outbox.last().map_or(1, |last| last.number + 1);
+        self.outbox = books.outbox.into();
+        self.timers = Timers::new(books.timers);
+        self.release_or_hold()?;
+        let open: Vec<(Position, Block)> = self.backlog.open().collect();
+        for (position, event) in open {
+            self.admit(&event, &[position]).await?;
+        }
+        // What had been given up may stand anywhere.
+        let revived = self.setbacks.waiting().map(|waiting| waiting.position).filter(|position| {
+            *position <= self.backlog.read_to() && self.backlog.event(*position).is_none()
+        });
+        for position in revived.collect::<Vec<_>>() {
+            let event = self.event(position)?;
+            self.revive(position, event).await?;
+        }
+        self.find_interrupted().await
+    }
+
+    /// Events that had called when the last run ended, however it did, come first.
+    async fn find_interrupted(&mut self) -> Result<(), Halt> {
+        let mut found = self.state().first_calls(self.backlog.low_water() + 1).map_err(Halt::of_host)?;
+        let Some((last, _)) = found.last().copied() else { return Ok(()) };
+        // They had been read, so there is room for them.
+        let mut read_to = None;
+        while self.backlog.read_to() < last && read_to != Some(self.backlog.read_to()) {
+            read_to = Some(self.backlog.read_to());
+            self.read(self.log.head()).await?;
+        }
+        found.sort_unstable_by_key(|(_, made)| *made);
+        // One that waits to be tried again is none of them.
+        let open = found
+            .into_iter()
+            .map(|(position, _)| position)
+            .filter(|position| self.keys.contains_key(position) && !self.setbacks.stops(*position));
+        self.interrupted = open.collect();
+        Ok(())
+    }
+
+    /// Dead letters that were left open hold up their lanes, or do no more.
+    fn release_or_hold(&mut self) -> Result<(), Halt> {
+        for letter in self.state().dead_letters().map_err(Halt::of_host)? {
+            if self.backlog.event(letter.position).is_some() {
+                match self.holds() {
+                    true => self.setbacks.hold(letter.position),
+                    false => self.backlog.close(letter.position),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a dead letter holds up its lane.
+    pub(super) fn holds(&self) -> bool {
+        self.version.plugin().on_failure() == OnFailure::HoldLane
+    }
+
+    /// An event of the log, alone.
+    pub(super) fn event(&self, position: Position) -> Result<Block, Halt> {
+        let block = self.log.block(position).map_err(Halt::of_host)?.unwrap_or_default();
+        Ok(block.select(block.between(position, position), |_| true))
+    }
+
+    /// Lets an event be handled that had been given up; whether it may run now, the
+    /// books say.
+    pub(super) async fn revive(&mut self, position: Position, event: Block) -> Result<(), Halt> {
+        self.backlog.revive(position, event.clone());
+        self.admit(&event, &[position]).await
+    }
+}
