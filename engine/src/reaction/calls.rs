@@ -167,7 +167,7 @@ impl EventCalls {
             Ok(calls) => calls,
             Err(error) => return drop(self.host_failed(error.to_string())),
         };
-        for call in calls.iter().filter(|call| call.number > begun && record::is_answered(call)) {
+        for call in calls.iter().filter(|call| call.number > begun && call.is_answered()) {
             let (plugin, position, number) = (self.caller.version.name(), call.position, call.number);
             let reason = format!("call {number}, {} {}, was not made again", call.method, call.url);
             tracing::warn!(plugin, position, reason, "a call has changed");
@@ -206,7 +206,7 @@ impl EventCalls {
         let journaled = journaled.map_err(|error| self.host_failed(error.to_string()))?;
         if let Some(call) = &journaled
             && let CallOutcome::Response { status, headers, body } = &call.outcome
-            && (record::is_answered(call) || self.caller.muted)
+            && (call.is_answered() || self.caller.muted)
         {
             if record::differs(call, &request) {
                 return Err(self.not_the_one(record::difference(call, &request)));
@@ -310,7 +310,10 @@ impl Outbound for EventCalls {
             let reason = format!("more than {calls} calls for one event are not allowed (http.calls)");
             return Err(self.refuse(reason));
         }
-        match self.state.claim() {
+        // From now on the event's end waits for its calls.
+        self.over.get_or_init(|| watch::Sender::new(false));
+        let before = self.notes().again;
+        match before.unwrap_or_else(|| self.state.claim()) {
             Claim::Granted => Ok(number),
             refused @ (Claim::Stale | Claim::InLine(_)) => {
                 self.notes().again = Some(refused);
@@ -335,7 +338,6 @@ impl Outbound for EventCalls {
         request: Request<Bytes>,
         patience: Option<Duration>,
     ) -> BoxFuture<'static, Result<Response<Bytes>, OutboundError>> {
-        // From now on the event's end waits for it.
         let mut over = self.over.get_or_init(|| watch::Sender::new(false)).subscribe();
         Box::pin(async move {
             tokio::select! {

@@ -13,7 +13,7 @@
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     ops::{Bound, RangeBounds},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -216,10 +216,17 @@ impl Inner {
     fn is_before(&self, own: &[Read]) -> bool {
         let is_quiet = |table| self.unchanged.get(&table).is_some_and(|events| *events >= QUIET);
         let disputed: Vec<&Read> = own.iter().filter(|read| !is_quiet(read.table())).collect();
+        // Most reads are of single rows, of which two events may have read many.
+        let rows: HashSet<_> = disputed.iter().filter_map(|own| own.place()).collect();
+        let ranges: Vec<&Read> = disputed.iter().copied().filter(|own| own.place().is_none()).collect();
+        let is_disputed = |theirs: &Read| match theirs.place() {
+            Some(place) => rows.contains(&place) || ranges.iter().any(|own| own.overlaps(theirs)),
+            None => disputed.iter().any(|own| own.overlaps(theirs)),
+        };
         self.kept_back.values().flatten().any(|changed| sees(own, changed))
             || self.callers.values().any(|calling| {
                 let theirs = noted(&calling.reads);
-                disputed.iter().any(|own| theirs[..calling.held].iter().any(|theirs| own.overlaps(theirs)))
+                theirs[..calling.held].iter().any(&is_disputed)
             })
     }
 }
@@ -237,6 +244,18 @@ impl Read {
     pub(super) fn row(table: u32, key: &[u8]) -> Self {
         let key = || Bound::Included(key.to_vec());
         Self::Rows { table, start: key(), end: key() }
+    }
+
+    /// The row, if it is of one.
+    fn place(&self) -> Option<(u32, &[u8])> {
+        match self {
+            Self::Rows { table, start: Bound::Included(start), end: Bound::Included(end) }
+                if start == end =>
+            {
+                Some((*table, start))
+            }
+            Self::Rows { .. } | Self::Empty { .. } => None,
+        }
     }
 
     fn table(&self) -> u32 {

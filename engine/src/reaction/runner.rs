@@ -284,7 +284,9 @@ impl Runner {
             let micros = at.as_micros().saturating_sub(clock::now().as_micros());
             clock::instant().checked_add(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
         });
-        durable.into_iter().chain(due).chain(self.setbacks.probe()).min().map(Instant::from_std)
+        // One that nobody can take up announces nothing.
+        let probe = self.setbacks.probe().filter(|at| *at > clock::instant());
+        durable.into_iter().chain(due).chain(probe).min().map(Instant::from_std)
     }
 
     /// Takes in events of the log, as many as there is room for.
@@ -396,10 +398,15 @@ impl Runner {
             // It waits, or has been dropped.
             self.interrupted.pop_front();
         }
+        if !self.has_room() {
+            // Only what has to run once more: others may wait for it.
+            let mut begun = self.reruns.keys();
+            return begun.any(|position| {
+                self.keys.get(position).is_some_and(|key| self.lanes.prefer(key, *position))
+            });
+        }
         let Some(next) = self.lanes.peek() else { return false };
-        // What has to run once more has begun already.
-        self.reruns.contains_key(&next)
-            || (self.has_room() && self.setbacks.may_begin(next, clock::instant()))
+        self.reruns.contains_key(&next) || self.setbacks.may_begin(next, clock::instant())
     }
 
     /// Whether not too much is kept back to begin something new.

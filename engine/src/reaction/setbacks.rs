@@ -57,6 +57,11 @@ impl Setbacks {
         self.held.insert(position);
     }
 
+    /// Whether an event is a dead letter that holds up its lane.
+    pub(super) fn holds(&self, position: Position) -> bool {
+        self.held.contains(&position)
+    }
+
     /// An event holds up its lane no more. Answers whether it did.
     pub(super) fn release(&mut self, position: Position) -> bool {
         self.held.remove(&position)
@@ -69,7 +74,7 @@ impl Setbacks {
 
     /// Whether an event may not run now.
     pub(super) fn stops(&self, position: Position) -> bool {
-        self.held.contains(&position)
+        self.holds(position)
             || self.waiting.get(&position).is_some_and(|waiting| self.due.contains(&(waiting.next, position)))
     }
 

@@ -44,6 +44,24 @@ pub struct Call {
     pub attempts: u32,
 }
 
+impl Call {
+    /// Whether it has an answer that counts, so that it is not made again.
+    pub fn is_answered(&self) -> bool {
+        matches!(self.outcome, CallOutcome::Response { status, .. } if status < 400)
+    }
+}
+
+/// When an event made its calls that are not made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The event.
+    pub position: Position,
+    /// The first of them.
+    pub first: Timestamp,
+    /// The last of them.
+    pub last: Timestamp,
+}
+
 /// A header's name and value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
@@ -85,15 +103,16 @@ impl PartitionState {
         self.calls_between((position, 0), (position, u32::MAX))
     }
 
-    /// When each event from a position on made its first call, by position.
-    pub fn first_calls(&self, from: Position) -> Result<Vec<(Position, Timestamp)>, StateError> {
-        let mut first: Vec<(Position, Timestamp)> = Vec::new();
-        self.visit_calls((from, 0), (Position::MAX, u32::MAX), |call| {
-            if first.last().is_none_or(|(position, _)| *position != call.position) {
-                first.push((call.position, call.made));
-            }
+    /// When the events between two positions made the calls that are not made again, by
+    /// position.
+    pub fn answered(&self, first: Position, last: Position) -> Result<Vec<Answered>, StateError> {
+        let mut answered: Vec<Answered> = Vec::new();
+        self.visit_calls((first, 0), (last, u32::MAX), |call| match answered.last_mut() {
+            _ if !call.is_answered() => {}
+            Some(last) if last.position == call.position => last.last = last.last.max(call.made),
+            _ => answered.push(Answered { position: call.position, first: call.made, last: call.made }),
         })?;
-        Ok(first)
+        Ok(answered)
     }
 
     /// The last event that there are calls of.

@@ -57,7 +57,7 @@ pub use dead_letter::DeadLetter;
 pub use digest::Digest;
 pub use error::StateError;
 pub use folder::StateFolder;
-pub use journal::{Call, CallOutcome, Header};
+pub use journal::{Answered, Call, CallOutcome, Header};
 pub(crate) use known::Known;
 pub(crate) use memtable::Gathered;
 pub use meta::Checkpoint;

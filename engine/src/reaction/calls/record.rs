@@ -40,11 +40,6 @@ pub(super) fn outcome(response: &Result<Response<Bytes>, OutboundError>) -> Call
     }
 }
 
-/// Whether a call is not made again.
-pub(super) fn is_answered(call: &Call) -> bool {
-    matches!(call.outcome, CallOutcome::Response { status, .. } if status < 400)
-}
-
 /// Whether a call is another one than that of the journal.
 pub(super) fn differs(call: &Call, request: &Request<Bytes>) -> bool {
     call.method != request.method().as_str()

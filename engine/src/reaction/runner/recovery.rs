@@ -1,11 +1,14 @@
 //! Where the last run ended, and what had been given up and is taken up again.
 
+use std::collections::BTreeSet;
+
 use super::Runner;
 use crate::{
     event::{Block, Position},
     plugin::description::OnFailure,
     projection::Halt,
     reaction::{backlog::Backlog, setbacks::Setbacks, timers::Timers},
+    state::Answered,
 };
 
 impl Runner {
@@ -38,21 +41,29 @@ impl Runner {
 
     /// Events that had called when the last run ended, however it did, come first.
     async fn find_interrupted(&mut self) -> Result<(), Halt> {
-        let mut found = self.state().first_calls(self.backlog.low_water() + 1).map_err(Halt::of_host)?;
-        let Some((last, _)) = found.last().copied() else { return Ok(()) };
-        // They had been read, so there is room for them.
-        let mut read_to = None;
-        while self.backlog.read_to() < last && read_to != Some(self.backlog.read_to()) {
-            read_to = Some(self.backlog.read_to());
-            self.read(self.log.head()).await?;
+        let handled_to = self.backlog.read_to();
+        let waiting = self.setbacks.waiting().map(|waiting| waiting.position);
+        let open = self.backlog.open().map(|(position, _)| position).chain(waiting);
+        let open: BTreeSet<Position> = open.filter(|position| *position <= handled_to).collect();
+        let mut found = self.state().answered(handled_to + 1, Position::MAX).map_err(Halt::of_host)?;
+        if let Some(last) = found.last().map(|answered| answered.position) {
+            // They had been read, so there is room for them.
+            let mut read_to = None;
+            while self.backlog.read_to() < last && read_to != Some(self.backlog.read_to()) {
+                read_to = Some(self.backlog.read_to());
+                self.read(self.log.head()).await?;
+            }
         }
-        found.sort_unstable_by_key(|(_, made)| *made);
-        // One that waits to be tried again is none of them.
-        let open = found
-            .into_iter()
-            .map(|(position, _)| position)
-            .filter(|position| self.keys.contains_key(position) && !self.setbacks.stops(*position));
-        self.interrupted = open.collect();
+        for position in open {
+            found.extend(self.state().answered(position, position).map_err(Halt::of_host)?);
+        }
+        // What has failed since its calls waits, with nothing kept for it.
+        found.retain(|Answered { position, last, .. }| {
+            let is_over = self.setbacks.of(*position).is_some_and(|waiting| waiting.next > *last);
+            self.keys.contains_key(position) && !self.setbacks.holds(*position) && !is_over
+        });
+        found.sort_unstable_by_key(|answered| answered.first);
+        self.interrupted = found.into_iter().map(|answered| answered.position).collect();
         Ok(())
     }
 
