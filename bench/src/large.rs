@@ -66,10 +66,10 @@ struct Folded {
 }
 
 pub(crate) fn run(input: &Input) -> Result<Vec<Figure>> {
-    let (mut figures, memory) = folds(input, "10,000,000 accounts", sized(5_000_000), Spread::Uniform)?;
+    let (mut figures, memory) = folds(input, "10,000,000 accounts", sized(4_000_000), Spread::Uniform)?;
     figures[1] = figures[1].clone().at_least(2.5e5);
     figures.extend(memory);
-    let (zipf, _) = folds(input, "10,000,000 accounts, Zipf", sized(1_250_000), Spread::Zipf)?;
+    let (zipf, _) = folds(input, "10,000,000 accounts, Zipf", sized(1_000_000), Spread::Zipf)?;
     figures.extend(zipf);
     Ok(figures)
 }

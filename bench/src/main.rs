@@ -132,7 +132,7 @@ const BENCHMARKS: [Benchmark; 14] = [
     },
     Benchmark {
         name: "large",
-        about: "5,000,000 deposits into 10,000,000 accounts, and 1,250,000 whose accounts follow Zipf's law: the \
+        about: "4,000,000 deposits into 10,000,000 accounts, and 1,000,000 whose accounts follow Zipf's law: the \
                 guest's memory is held to 64 MiB, the store's cache to 256 MiB, what gathers for a commit to 320 MiB. One \
                 core, in a process of its own.",
         run: large::run,

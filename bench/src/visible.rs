@@ -25,12 +25,12 @@ use crate::{
 
 /// Events a second, over all connections.
 const RATE: usize = 5_000;
-const EVENTS: usize = sized(50_000);
+const EVENTS: usize = sized(30_000);
 /// Before anything counts.
 const WARM_UP: usize = sized(10_000);
 const CONNECTIONS: usize = 64;
 /// Each connection follows one in so many of its events into the table.
-const SAMPLED: usize = 25;
+const SAMPLED: usize = 15;
 const ACCOUNTS: u64 = 10_000;
 
 pub(crate) fn run(input: &Input) -> Result<Vec<Figure>> {
