@@ -45,6 +45,15 @@ fn count(server: &Server, event_type: &str) -> usize {
     server.get(&format!("/events?type={event_type}")).ok()["events"].as_array().unwrap().len()
 }
 
+/// A server whose `echo` may call a provider, with more settings.
+fn echoing(provider: &Provider, settings: &str) -> Server {
+    let (server, url) = (Server::start(), provider.url());
+    let allow = format!("[[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n");
+    server.configure("echo", &format!("{HASTY}{allow}{settings}"));
+    server.drop_in("echo");
+    server
+}
+
 fn to_call(id: u64, data: Value) -> Value {
     json!({ "specversion": "1.0", "id": format!("call-{id}"), "source": "/test", "type": "to-call",
             "subject": format!("subject-{id}"), "data": data })
@@ -207,12 +216,7 @@ fn a_secret_that_is_sent_back_is_not_seen() {
 fn a_call_that_was_answered_is_not_made_again() {
     let provider = Provider::start().unwrap();
     let url = provider.url();
-    let mut server = Server::start();
-    server.configure(
-        "echo",
-        &format!("{HASTY}[policies]\nlanes = 1\n[[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n"),
-    );
-    server.drop_in("echo");
+    let mut server = echoing(&provider, "[policies]\nlanes = 1\n");
     let send = |id: u64, failures: u32, changes: bool| {
         // As JSON it is the same repeated.
         let body = if changes { "7" } else { "{\"to\":1}" };
@@ -252,11 +256,7 @@ fn to_number(provider: &Provider, id: u64) -> Value {
 
 /// A server on which many lanes number events, each with a call, by a row of all.
 fn numbering(provider: &Provider) -> Server {
-    let (server, url) = (Server::start(), provider.url());
-    let allow = format!("[[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n");
-    server.configure("echo", &format!("{HASTY}{NIMBLE}{allow}[policies]\nlanes = 32\n"));
-    server.drop_in("echo");
-    server
+    echoing(provider, &format!("{NIMBLE}[policies]\nlanes = 32\n"))
 }
 
 /// What a call says comes from a row that all events change, whichever their lanes, some of
@@ -315,12 +315,7 @@ fn numbers_that_are_out_stay_as_they_are() {
 fn a_call_that_is_not_made_again_is_no_secret() {
     let provider = Provider::start().unwrap();
     let url = provider.url();
-    let server = Server::start();
-    server.configure(
-        "echo",
-        &format!("{HASTY}[policies]\nlanes = 1\n[[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n"),
-    );
-    server.drop_in("echo");
+    let server = echoing(&provider, "[policies]\nlanes = 1\n");
     let send = format!("{url}/send");
     let data = json!({ "urls": [send, send], "body": "{\"to\":1}", "failures": 1, "fewer": true });
     server.client().append(&[to_call(1, data)]);
@@ -338,15 +333,7 @@ fn a_call_that_is_not_made_again_is_no_secret() {
 fn a_call_that_is_cut_off_is_in_the_journal() {
     let provider = Provider::start().unwrap();
     let url = provider.url();
-    let server = Server::start();
-    server.configure(
-        "echo",
-        &format!(
-            "{HASTY}[limits]\ntime = \"200ms\"\n[http]\ntimeout = \"1m\"\n\
-             [[http.allow]]\nhost = \"{url}\"\nmethods = [\"POST\"]\n"
-        ),
-    );
-    server.drop_in("echo");
+    let server = echoing(&provider, "[limits]\ntime = \"200ms\"\n[http]\ntimeout = \"1m\"\n");
     server.until_status("echo", "is deployed", |status| status["live"].is_string());
     provider.behave(Behaviour::Hang);
     let data = json!({ "urls": [format!("{url}/send")], "body": "{\"to\":1}" });

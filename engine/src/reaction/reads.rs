@@ -1,8 +1,10 @@
 //! What an instance reads while it handles an event: the state as it stood when the
 //! event began, and a note of all that is read of it.
 
-use std::ops::Bound;
-use std::sync::{Arc, OnceLock};
+use std::{
+    ops::Bound,
+    sync::{Arc, OnceLock},
+};
 
 use super::isolation::{Claim, Isolation, Read, Reads, noted};
 use crate::{
