@@ -44,7 +44,15 @@ impl Which {
             Self::Demo => &["plugins", "examples/git-history"],
             Self::SignUp => &["examples/sign-up"],
             Self::Shipped => &["plugins", "examples"],
-            Self::All => &["plugins", "examples", "tests/echo", "tests/guests", "tests/meter", "tests/tally"],
+            Self::All => &[
+                "plugins",
+                "examples",
+                "tests/echo",
+                "tests/guests",
+                "tests/meter",
+                "tests/old-churn",
+                "tests/tally",
+            ],
         }
     }
 

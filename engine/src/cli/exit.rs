@@ -9,7 +9,7 @@ use super::support::client::Problem;
 pub enum Exit {
     /// All went well.
     Ok = 0,
-    /// Something failed that no other code names.
+    /// Something failed that no other code names; or the answer to what was asked is no.
     Failed = 1,
     /// The command line or the settings are wrong. clap uses the same number.
     Usage = 2,
@@ -27,7 +27,7 @@ pub enum Exit {
 pub const HELP: &str = "\
 Exit codes:
   0  all went well
-  1  something failed
+  1  something failed, or the answer is no: what was compared differs
   2  wrong usage or settings
   3  no server answers
   4  not found: no such plug-in, table, key or query
@@ -70,12 +70,20 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// How a command ends that has said all there is to say.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is no")]
+pub struct Verdict(pub Exit);
+
 /// Reports how a command ended, on standard error, and gives the exit code.
 pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::from(Exit::Ok as u8) };
     if closed_output(&error) {
         // Whoever read our output has seen enough (`projectionist events | head`).
         return ExitCode::from(Exit::Ok as u8);
+    }
+    if let Some(Verdict(exit)) = error.downcast_ref() {
+        return ExitCode::from(*exit as u8);
     }
     let exit = exit_of(&error);
     // `{:#}`: with what caused it, in one line. Standard error may be closed too.

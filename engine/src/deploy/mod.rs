@@ -10,13 +10,17 @@
 //!   `supervisor/reaction.rs`: how a reaction takes over;
 //!   `candidate.rs`: a version on its way to take over.
 //! - `work.rs`: a version at work, a projection or a reaction.
+//! - `apart.rs`: code folded over history apart from all that runs ([`Standing`]).
+//!   `compare.rs`: two versions of a name at one position.
 //! - `store.rs`: where code and state of versions lie on disk.
 //! - `view.rs`: what readers see of a name, switched in one step.
 //! - [`status`]: the same as documents for people and machines.
 //!
 //! Not here: how a version folds (`projection`) and how it is read (`query`).
 
+mod apart;
 mod candidate;
+mod compare;
 mod folder;
 mod registry;
 pub mod status;
@@ -30,7 +34,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::watch as channel;
 
-pub use self::folder::plugins_in;
+pub use self::{
+    apart::{Standing, StandingError},
+    compare::Other,
+    folder::plugins_in,
+};
 use self::{registry::Registry, status::PluginStatus, store::Store, watch::Looked};
 use crate::{
     event::Position,

@@ -3,25 +3,39 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
+
+use tempfile::TempDir;
 
 use crate::{
     plugin::{Plugin, description::Kind},
     state::{StateError, StateFolder, VersionState},
 };
 
-/// `components/<digest>.wasm`; for state see [`StateFolder`].
+/// `components/<digest>.wasm`, `rooms/`; for state see [`StateFolder`].
 pub(super) struct Store {
     components: PathBuf,
     state: StateFolder,
+    /// State that is deleted when it has been looked at.
+    rooms: PathBuf,
     state_cache_bytes: usize,
 }
 
 impl Store {
     pub(super) fn new(data: &Path, state_cache_bytes: usize) -> Self {
+        let rooms = data.join("rooms");
+        // A process that was killed may have left some.
+        match fs::remove_dir_all(&rooms) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(folder = %rooms.display(), %error, "what an earlier run left was not deleted");
+            }
+            _ => {}
+        }
         Self {
             components: data.join("components"),
             state: StateFolder::new(data.join("state")),
+            rooms,
             state_cache_bytes,
         }
     }
@@ -63,6 +77,25 @@ impl Store {
         }
         let partitions = plugin.partitions();
         self.state.open(plugin.name(), digest, plugin.tables(), partitions, self.state_cache_bytes)
+    }
+
+    /// An empty state for a version that is folded apart, and the folder that it is deleted
+    /// with.
+    pub(super) fn open_room(
+        &self,
+        digest: &str,
+        plugin: &Plugin,
+    ) -> Result<(TempDir, VersionState), StateError> {
+        let room = fs::create_dir_all(&self.rooms).and_then(|()| TempDir::new_in(&self.rooms));
+        let room = room.map_err(|error| StateError::Storage {
+            path: self.rooms.display().to_string(),
+            action: "make a folder in it",
+            source: Arc::new(error),
+        })?;
+        let folder = StateFolder::new(room.path());
+        let cache = self.state_cache_bytes;
+        let state = folder.open(plugin.name(), digest, plugin.tables(), plugin.partitions(), cache)?;
+        Ok((room, state))
     }
 
     /// The state in which a version of a reaction makes its tables anew.

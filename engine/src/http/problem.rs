@@ -50,6 +50,7 @@ kinds! {
     InvalidEvent "invalid-event" BAD_REQUEST "An event is not a valid CloudEvent.";
     InvalidParameter "invalid-parameter" BAD_REQUEST "A parameter's value does not fit.";
     UnknownParameter "unknown-parameter" BAD_REQUEST "A query parameter has a name that this resource does not know.";
+    UnusableComponent "unusable-component" BAD_REQUEST "The component or its settings cannot be used.";
     ForeignHost "foreign-host" FORBIDDEN "The request names a host that is not this machine.";
     ForeignOrigin "foreign-origin" FORBIDDEN "The request comes from a page of another site.";
     NotFound "not-found" NOT_FOUND "There is nothing at this address.";
@@ -57,6 +58,7 @@ kinds! {
     NoSuchProjection "no-such-projection" NOT_FOUND "There is no projection of this name.";
     NoSuchReaction "no-such-reaction" NOT_FOUND "There is no reaction of this name.";
     NoSuchDeadLetter "no-such-dead-letter" NOT_FOUND "The event at this position is no dead letter.";
+    NoSuchVersion "no-such-version" NOT_FOUND "The plug-in has no such version.";
     NoSuchTable "no-such-table" NOT_FOUND "The projection has no table of this name.";
     NoSuchKey "no-such-key" NOT_FOUND "The table has no such key.";
     NoSuchQuery "no-such-query" NOT_FOUND "The projection answers no query of this name.";
@@ -64,6 +66,8 @@ kinds! {
     ConditionNotMet "condition-not-met" CONFLICT "The append's condition does not hold.";
     IdReused "id-reused" CONFLICT "Another event has this source and id.";
     StillDeployed "still-deployed" CONFLICT "The plug-in's file is still in the plug-ins folder.";
+    IsReaction "is-reaction" CONFLICT "The plug-in is a reaction, for which this is not possible.";
+    CannotFold "cannot-fold" CONFLICT "The component cannot fold this history.";
     TooLarge "too-large" PAYLOAD_TOO_LARGE "The request is larger than the log takes.";
     UnsupportedMediaType "unsupported-media-type" UNSUPPORTED_MEDIA_TYPE "The body is of a media type that this resource does not take.";
     PluginFailed "plugin-failed" INTERNAL_SERVER_ERROR "The plug-in failed to answer.";

@@ -41,6 +41,8 @@ pub(super) struct Runner {
     partition: Partition,
     rounds: Arc<Rounds>,
     log: Arc<dyn EventLog>,
+    /// Up to where it may go.
+    limit: watch::Receiver<Position>,
     source: Source,
     class: Arc<Class>,
     stop: watch::Receiver<bool>,
@@ -115,6 +117,7 @@ impl Runner {
             unexplained: 0,
             last_unexplained: 0,
             last_failure: String::new(),
+            limit: version.limit(),
             version,
             partition,
             source,
@@ -182,13 +185,13 @@ impl Runner {
             self.set_phase(Phase::CatchUp);
         }
         loop {
-            let (head, goal) = (self.log.head(), self.rounds.goal());
+            let (head, goal) = (self.head(), self.rounds.goal());
             let behind = self.position < head.min(goal);
             if self.is_to_stop() || (!behind && self.is_committed() && self.position <= self.told) {
                 return Ok(goal >= head);
             }
             let step = match behind {
-                true => self.step(goal).await,
+                true => self.step(goal.min(head)).await,
                 false => self.commit(self.durability(goal >= head)).await,
             };
             match step {
@@ -206,10 +209,10 @@ impl Runner {
     /// commits durable meanwhile.
     async fn wait(&mut self) -> Result<(), Halt> {
         let (mut head, mut goal) = (self.log.follow(), self.rounds.follow());
-        let mut stop = self.stop.clone();
+        let (mut limit, mut stop) = (self.limit.clone(), self.stop.clone());
         let idle_at = Instant::now() + IDLE;
         loop {
-            let newest = *head.borrow_and_update();
+            let newest = (*head.borrow_and_update()).min(*limit.borrow_and_update());
             self.rounds.wait(self.partition.index, self.position, newest);
             let current = *goal.borrow_and_update();
             if newest.min(current) > self.position {
@@ -224,8 +227,9 @@ impl Runner {
             };
             tokio::select! {
                 moved = head.changed() => moved.map_err(|_| Halt::of_host("the event log is closed"))?,
-                // The rounds end with the runners, of which this is one.
+                // The rounds end with the runners, of which this is one; the version lives longer.
                 _ = goal.changed() => {}
+                _ = limit.changed() => {}
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
                 () = sleep_until(timer) => {
                     if durable_at.is_some_and(|at| at <= Instant::now()) {
@@ -269,6 +273,11 @@ impl Runner {
         self.state().checkpoint().position
     }
 
+    /// The log's head, or the position that it may not go beyond.
+    fn head(&self) -> Position {
+        self.log.head().min(*self.limit.borrow())
+    }
+
     /// `at_head`: the commit takes along all there is.
     fn durability(&self, at_head: bool) -> Durability {
         self.commit.durability(at_head && !self.live)
@@ -291,7 +300,7 @@ impl Runner {
     /// All up to `last` is folded: flushes or commits if it is time to.
     async fn folded(&mut self, last: Position) -> Result<(), StepError> {
         self.position = last;
-        let at_head = last >= self.log.head();
+        let at_head = last >= self.head();
         self.commit.grown(self.dirty, self.memory());
         let uncommitted = self.flushed.lock().bytes().saturating_add(self.dirty);
         let due = match self.live {

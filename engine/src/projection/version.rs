@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::{event::Position, plugin::Plugin, state::VersionState};
 
@@ -19,6 +19,16 @@ pub struct Version {
     /// What the runner of each partition is doing.
     phases: Mutex<Vec<Phase>>,
     folded: AtomicU64,
+    /// Its runners go no further.
+    limit: watch::Sender<Position>,
+    /// Only one at a time holds it.
+    held: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Holds a version at a position, until dropped.
+pub struct Hold {
+    version: Arc<Version>,
+    _alone: OwnedMutexGuard<()>,
 }
 
 /// How far a version has come.
@@ -99,7 +109,15 @@ impl Version {
             progress: watch::Sender::new(progress),
             phases,
             folded: AtomicU64::new(0),
+            limit: watch::Sender::new(Position::MAX),
+            held: Arc::default(),
         }
+    }
+
+    /// A version that folds up to a position and no further, for as long as it is.
+    pub fn up_to(self, position: Position) -> Self {
+        self.limit.send_replace(position);
+        self
     }
 
     /// The plug-in's name.
@@ -133,6 +151,20 @@ impl Version {
         self.folded.load(Ordering::Relaxed)
     }
 
+    /// Stops it where it stands, and then lets it go on from position to position as it
+    /// is told. Waits while another one holds it.
+    pub async fn hold(self: &Arc<Self>) -> Hold {
+        let alone = Arc::clone(&self.held).lock_owned().await;
+        let version = Arc::clone(self);
+        version.limit.send_replace(0);
+        Hold { version, _alone: alone }
+    }
+
+    /// Up to where its runners go, as it changes.
+    pub(crate) fn limit(&self) -> watch::Receiver<Position> {
+        self.limit.subscribe()
+    }
+
     pub(crate) fn add_folded(&self, events: u64) {
         self.folded.fetch_add(events, Ordering::Relaxed);
     }
@@ -151,6 +183,20 @@ impl Version {
             progress.phase = phase;
             changed
         });
+    }
+}
+
+impl Hold {
+    /// Lets the version go on up to a position. One that is beyond it already stays
+    /// where it is.
+    pub fn at(&self, position: Position) {
+        self.version.limit.send_replace(position);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.version.limit.send_replace(Position::MAX);
     }
 }
 

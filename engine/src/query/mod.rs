@@ -5,6 +5,7 @@
 //! - `key.rs`: what a path or a parameter means by a key.
 //! - `cursor.rs`: where a page goes on.
 //! - [`call`] (`call.rs`): the queries that a plug-in's author wrote.
+//! - [`compare`] (`compare.rs`): two versions beside one another.
 //! - [`wait`] (`wait.rs`): waiting for a position, to read your own writes.
 //! - [`QueryError`] (`error.rs`).
 //!
@@ -13,6 +14,7 @@
 //! encoded (`state::key`, `state::value`).
 
 mod call;
+mod compare;
 mod cursor;
 mod error;
 mod key;
@@ -22,6 +24,10 @@ mod tests;
 mod wait;
 
 pub use call::{Answer, AskError, call};
+pub use compare::{
+    Compared, Comparison, DEFAULT_SAMPLES, Folded, MAX_SAMPLES, RowComparison, TableComparison, compare,
+    list_differences,
+};
 pub use error::QueryError;
 pub use table::{DEFAULT_LIMIT, MAX_LIMIT, Row, TablePage, TableRead, read_key, read_table};
 pub use wait::{WaitError, wait};

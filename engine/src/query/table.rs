@@ -258,7 +258,8 @@ fn earlier(end: Option<Vec<u8>>, other: Vec<u8>) -> Option<Vec<u8>> {
     })
 }
 
-fn row(table: &str, key: &[u8], value: &[u8]) -> Result<Row, QueryError> {
+/// An entry as JSON.
+pub(super) fn row(table: &str, key: &[u8], value: &[u8]) -> Result<Row, QueryError> {
     Ok(Row {
         key: state::key::shown(key).map_err(|error| unreadable(table, key, &error))?,
         value: state::value::to_json(value).map_err(|error| unreadable(table, key, &error))?,

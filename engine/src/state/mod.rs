@@ -11,6 +11,7 @@
 //! - [`Gathered`] (`memtable.rs`, `records.rs`): changes that are flushed but not committed;
 //!   [`Uncommitted`] (`uncommitted.rs`): a partition's state with them;
 //!   [`Known`] (`known.rs`): which keys it can have.
+//! - [`compare`] (`compare.rs`): two views beside one another.
 //! - [`Digest`] (`digest.rs`): a hash of all entries, kept up change by change.
 //! - [`DeadLetter`] (`dead_letter.rs`): an event that could not be folded.
 //! - [`Books`] (`books.rs`): what a reaction has handled above its checkpoint, what it
@@ -30,6 +31,7 @@
 mod books;
 pub mod catalog;
 mod commit;
+mod compare;
 mod dead_letter;
 mod digest;
 mod error;
@@ -53,6 +55,7 @@ mod view;
 
 pub use books::{BookEntry, Books, Outgoing, Timer, Waiting};
 pub use commit::{Change, Durability};
+pub use compare::{Differences, RowDifference, compare};
 pub use dead_letter::DeadLetter;
 pub use digest::Digest;
 pub use error::StateError;

@@ -1,6 +1,9 @@
 //! The state of one version: that of its partitions, and what readers see of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arc_swap::ArcSwapOption;
 
@@ -62,9 +65,8 @@ impl VersionState {
     /// ([`StateError::Apart`]).
     pub fn view(&self) -> Result<Arc<View>, StateError> {
         self.view.load_full().ok_or_else(|| {
-            let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-            let positions = || latest.iter().map(|latest| latest.position);
-            StateError::Apart { from: positions().min().unwrap_or(0), to: positions().max().unwrap_or(0) }
+            let Range { start: from, end: to } = self.reach();
+            StateError::Apart { from, to }
         })
     }
 
@@ -75,6 +77,14 @@ impl VersionState {
             let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::new(view(&latest, &self.places))
         })
+    }
+
+    /// From the position of the partition that is least far to that of the one that is
+    /// furthest: views are of positions where these two meet.
+    pub(crate) fn reach(&self) -> Range<Position> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let positions = || latest.iter().map(|latest| latest.position);
+        positions().min().unwrap_or(0)..positions().max().unwrap_or(0)
     }
 
     /// Tells that a partition has come to `position`, and what its state is

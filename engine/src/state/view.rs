@@ -101,7 +101,8 @@ impl View {
         Ok(())
     }
 
-    fn merged(&self, table: u32, range: &KeyRange) -> Result<Merged<'_>, StateError> {
+    /// The entries of a range, in order; `limit` is the caller's to keep.
+    pub(super) fn merged(&self, table: u32, range: &KeyRange) -> Result<Merged<'_>, StateError> {
         let mut sources = Vec::with_capacity(self.snapshots.len());
         for snapshot in &self.snapshots {
             let mut rest = snapshot.entries(table, range)?;
@@ -138,7 +139,7 @@ impl View {
 }
 
 /// The entries of all partitions in the order of their keys.
-struct Merged<'a> {
+pub(super) struct Merged<'a> {
     view: &'a View,
     table: u32,
     reverse: bool,
@@ -148,7 +149,7 @@ struct Merged<'a> {
 
 impl Merged<'_> {
     /// There are few partitions, so looking at all of them is fast enough.
-    fn next(&mut self) -> Result<Option<(Bytes, Bytes)>, StateError> {
+    pub(super) fn next(&mut self) -> Result<Option<(Bytes, Bytes)>, StateError> {
         let mut first = None::<usize>;
         for (number, (entry, _)) in self.sources.iter().enumerate() {
             let Some((key, _)) = entry else { continue };

@@ -5,6 +5,7 @@
 //! - `tables.rs`: `…/tables/{table}` and `…/tables/{table}/{key}`.
 //! - `queries.rs`: `…/queries/{query}`; `arguments.rs`: from a URL's parameters
 //!   to what the query takes.
+//! - `compare.rs`: `…/compare`, with other code; `component.rs`: a component in a request.
 //! - `reading.rs`: what all reads of state share: which version answers, how
 //!   long to wait for a position, the headers that tell about it.
 //!
@@ -13,6 +14,8 @@
 //! they don't hold up others.
 
 mod arguments;
+mod compare;
+mod component;
 mod queries;
 mod reading;
 mod status;
@@ -37,6 +40,7 @@ pub(crate) fn routes(deployer: Arc<Deployer>) -> OpenApiRouter {
         .routes(routes!(tables::page))
         .routes(routes!(tables::row))
         .routes(routes!(queries::get, queries::post))
+        .routes(routes!(compare::with_kept, compare::with_component))
         .with_state(deployer)
 }
 

@@ -1,5 +1,7 @@
 //! What the catalog keeps.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::Timestamp;
@@ -18,6 +20,18 @@ pub enum Station {
     Retired,
     /// Could not be folded; see its reason.
     Failed,
+}
+
+impl fmt::Display for Station {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Candidate => "candidate",
+            Self::Live => "live",
+            Self::Standby => "standby",
+            Self::Retired => "retired",
+            Self::Failed => "failed",
+        })
+    }
 }
 
 /// A version of a plug-in.

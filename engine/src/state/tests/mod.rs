@@ -1,7 +1,8 @@
-//! What `VersionState` and `PartitionState` promise. `books.rs`: the books of reactions. `crash.rs` tries to break it by crashes,
+//! What `VersionState` and `PartitionState` promise. `books.rs`: the books of reactions. `compare.rs`: two states beside one another. `crash.rs` tries to break it by crashes,
 //! `files.rs` by files that are not what they should be.
 
 mod books;
+mod compare;
 mod crash;
 mod files;
 

@@ -1,0 +1,194 @@
+//! Two versions of a name at one position.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Deployer,
+    apart::{Standing, StandingError},
+};
+use crate::{
+    event::Position,
+    plugin::{Settings, description::Kind, version_digest},
+    projection::{Hold, Phase, Version},
+    state::{
+        StateError,
+        catalog::{Station, VersionRecord},
+    },
+};
+
+/// How soon to look again whether two versions stand at one position.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// What the live version is compared with.
+pub enum Other {
+    /// The version whose digest begins like this; the newest candidate where nothing is said.
+    Kept(Option<String>),
+    /// A component that nobody has deployed.
+    Component {
+        /// Its bytes.
+        wasm: Vec<u8>,
+        /// The text of its settings file; absent: the live version's.
+        settings: Option<String>,
+    },
+}
+
+impl Deployer {
+    /// The live version and another one at the same position: `at`, or where the live one
+    /// stands. What does not stand there already is folded apart, so nothing of what runs is
+    /// touched, but that a candidate waits while it is looked at.
+    pub async fn beside_live(
+        &self,
+        name: &str,
+        other: Other,
+        at: Option<Position>,
+    ) -> Result<[Standing; 2], StandingError> {
+        let live = self.live(name)?;
+        if live.plugin().kind() == Kind::Reaction {
+            return Err(StandingError::Reaction { name: name.to_owned() });
+        }
+        let record = match other {
+            Other::Component { wasm, settings } => return self.beside_file(live, &wasm, settings, at).await,
+            Other::Kept(digest) => self.kept(name, digest.as_deref())?,
+        };
+        if let Some(at) = at {
+            return Ok([self.standing(&live, at).await?, self.kept_at(&record, at).await?]);
+        }
+        if let Some(running) = self.running(name, &record.digest) {
+            return self.abreast(name, live, running).await;
+        }
+        let view = live.state().view()?;
+        let other = self.kept_at(&record, view.position()).await?;
+        Ok([Standing::of(live, view), other])
+    }
+
+    /// The live version and a component that nobody has deployed.
+    async fn beside_file(
+        &self,
+        live: Arc<Version>,
+        wasm: &[u8],
+        settings: Option<String>,
+        at: Option<Position>,
+    ) -> Result<[Standing; 2], StandingError> {
+        let context = self.registry.context();
+        let settings = match settings {
+            Some(text) => Settings::parse(&text)?,
+            None => live.plugin().settings().clone(),
+        };
+        let plugin = context.host.load(live.name(), wasm, &settings).await;
+        let plugin = plugin.map_err(StandingError::Plugin)?;
+        let live = match at {
+            Some(at) => self.standing(&live, at).await?,
+            None => {
+                let view = live.state().view()?;
+                Standing::of(live, view)
+            }
+        };
+        let digest = version_digest(wasm, &settings);
+        let other = context.fold_apart(&digest, plugin, live.view().position()).await?;
+        Ok([live, other])
+    }
+
+    /// A version that runs, as it stood at a position.
+    async fn standing(&self, version: &Arc<Version>, at: Position) -> Result<Standing, StandingError> {
+        let view = version.state().view()?;
+        if view.position() == at {
+            return Ok(Standing::of(Arc::clone(version), view));
+        }
+        let record = self.kept(version.name(), Some(version.digest()))?;
+        self.kept_at(&record, at).await
+    }
+
+    /// A version that is kept, as it stood at a position.
+    async fn kept_at(&self, record: &VersionRecord, at: Position) -> Result<Standing, StandingError> {
+        let context = self.registry.context();
+        let head = context.log.head();
+        if at > head {
+            return Err(StandingError::Future { at, head });
+        }
+        context.fold_apart(&record.digest, context.load(record).await?, at).await
+    }
+
+    /// The version of a name whose digest begins with `digest`; the newest candidate where
+    /// nothing is said.
+    fn kept(&self, name: &str, digest: Option<&str>) -> Result<VersionRecord, StandingError> {
+        let mut versions = self.registry.context().catalog.versions(name)?;
+        let is_meant = |version: &VersionRecord| match digest {
+            Some(digest) => !digest.is_empty() && version.digest.starts_with(digest),
+            None => version.station == Station::Candidate,
+        };
+        let meant: Vec<_> = versions.iter().filter(|version| is_meant(version)).collect();
+        match (meant.as_slice(), digest) {
+            ([one], _) | ([.., one], None) => Ok((*one).clone()),
+            _ => {
+                versions.sort_by_key(|version| version.created);
+                let shown = |version: &VersionRecord| {
+                    format!("{} ({})", &version.digest[..12.min(version.digest.len())], version.station)
+                };
+                Err(StandingError::NoVersion {
+                    name: name.to_owned(),
+                    version: digest.map_or("on trial".to_owned(), |digest| digest.to_owned()),
+                    versions: versions.iter().map(shown).collect(),
+                })
+            }
+        }
+    }
+
+    /// A version that runs beside the live one, or is it.
+    fn running(&self, name: &str, digest: &str) -> Option<Arc<Version>> {
+        let view = self.registry.view(name)?.get();
+        let candidate = view.candidate.and_then(|candidate| candidate.version().cloned());
+        view.live.into_iter().chain(candidate).find(|version| version.digest() == digest)
+    }
+
+    /// The live version and one that follows the log beside it, as soon as both stand at one
+    /// position.
+    async fn abreast(
+        &self,
+        name: &str,
+        mut live: Arc<Version>,
+        other: Arc<Version>,
+    ) -> Result<[Standing; 2], StandingError> {
+        if live.digest() == other.digest() {
+            let view = live.state().view()?;
+            return Ok([Standing::of(Arc::clone(&live), Arc::clone(&view)), Standing::of(live, view)]);
+        }
+        self.has_caught_up(&other)?;
+        let hold: Hold = other.hold().await;
+        loop {
+            let view = live.state().view()?;
+            let position = view.position();
+            hold.at(position);
+            // Its partitions come to the position or, where one was beyond it, stay there.
+            while other.state().reach().start < position {
+                self.has_caught_up(&other)?;
+                tokio::time::sleep(LOOK).await;
+            }
+            match other.state().view() {
+                Ok(own) if own.position() == position => {
+                    return Ok([Standing::of(live, view), Standing::of(Arc::clone(&other), own)]);
+                }
+                Ok(_) | Err(StateError::Apart { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            // It was beyond: the live one gets there too.
+            while live.state().view()?.position() < other.state().reach().end {
+                tokio::time::sleep(LOOK).await;
+                live = self.live(name)?;
+            }
+        }
+    }
+
+    /// Whether a version follows the log, so that it soon comes to where it is held.
+    fn has_caught_up(&self, version: &Version) -> Result<(), StandingError> {
+        let (name, digest) = (version.name().to_owned(), version.digest().to_owned());
+        let progress = version.progress().borrow().clone();
+        let head = self.registry.context().log.head();
+        match progress.phase {
+            Phase::Live => Ok(()),
+            Phase::Halted(halt) => Err(StandingError::Halted { name, version: digest, to: head, halt }),
+            Phase::CatchUp | Phase::Stopped => {
+                Err(StandingError::OnItsWay { name, version: digest, position: progress.position, head })
+            }
+        }
+    }
+}
