@@ -129,7 +129,7 @@ fn what_cannot_be_compared_says_why() {
     assert!(problem("/projections/none/compare", 404).contains("there is no projection \"none\""));
     let none = problem(churn, 404);
     let version = live(&server.status("churn").unwrap())["digest"].as_str().unwrap().to_owned();
-    assert!(none.contains("no candidate") && none.contains(&version[..12]), "{none}");
+    assert!(none.contains("no version that is candidate") && none.contains(&version[..12]), "{none}");
     assert!(problem(&format!("{churn}?candidate=ffff"), 404).contains("no version ffff"));
     let future = server.head() + 1;
     let head = format!("{churn}?candidate={version}&at={future}");

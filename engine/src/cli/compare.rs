@@ -1,6 +1,6 @@
 //! `compare`: what other code makes of the same history.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use futures_util::StreamExt as _;
@@ -8,21 +8,14 @@ use reqwest::{Method, RequestBuilder, header};
 
 use super::{
     Context,
-    exit::{Exit, Failure, Verdict},
+    exit::{Exit, Verdict},
     support::{
         client::{Client, Place},
-        output::{Output, note},
-        table::Table,
-        text,
+        comparison, component,
+        output::Output,
     },
 };
-use crate::{
-    event::Position,
-    query::{Compared, Comparison, RowComparison, TableComparison},
-};
-
-/// As many characters of a digest as people read.
-const SHORT: usize = 12;
+use crate::{event::Position, query::Comparison};
 
 /// Compare what other code makes of the same history with what the live version made of it
 ///
@@ -64,7 +57,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
             let comparison: Comparison = client.json(request).await?;
             match context.output.is_json() {
                 true => context.output.json(&comparison)?,
-                false => show(&args.name, &comparison, &mut context.output)?,
+                false => comparison::show(&args.name, &comparison, &mut context.output)?,
             }
             comparison.same
         }
@@ -81,7 +74,7 @@ impl Args {
         let request = match &self.component {
             None => client.get(&path).query(&[("candidate", &self.candidate)]),
             Some(file) => {
-                let (wasm, settings) = component(file)?;
+                let (wasm, settings) = component::read(file)?;
                 let request = client.request(Method::POST, &path).query(&[("settings", settings)]);
                 request.header(header::CONTENT_TYPE, "application/wasm").body(wasm)
             }
@@ -91,20 +84,6 @@ impl Args {
             true => request.header(header::ACCEPT, "application/x-ndjson"),
             false => request.query(&[("samples", self.samples)]),
         })
-    }
-}
-
-/// A component, and the text of the settings beside it.
-pub(crate) fn component(path: &Path) -> Result<(Vec<u8>, Option<String>), Failure> {
-    let unreadable = |path: &Path, error: std::io::Error| {
-        Failure::new(Exit::Input, format!("{} cannot be read: {error}", path.display()))
-    };
-    let wasm = std::fs::read(path).map_err(|error| unreadable(path, error))?;
-    let beside = path.with_extension("toml");
-    match std::fs::read_to_string(&beside) {
-        Ok(text) => Ok((wasm, Some(text))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok((wasm, None)),
-        Err(error) => Err(unreadable(&beside, error)),
     }
 }
 
@@ -118,54 +97,4 @@ async fn list(client: &Client, request: RequestBuilder, output: &mut Output) -> 
         output.bytes(&piece)?;
     }
     Ok(same)
-}
-
-fn show(name: &str, comparison: &Comparison, output: &mut Output) -> Result<()> {
-    let Comparison { position, same, before, after, tables } = comparison;
-    let position = text::number(*position);
-    if *same {
-        let keys = tables.iter().filter(|table| table.index_of.is_none()).map(|table| table.same).sum();
-        let keys = text::count(keys, "key");
-        output
-            .line(format!("{name} at position {position}: no difference, {keys}, digest {}", after.digest))?;
-        return Ok(());
-    }
-    let [one, other] = [before, after].map(|Compared { version, .. }| &version[..SHORT.min(version.len())]);
-    output.line(format!("{name} at position {position}: from {one} (live) to {other}"))?;
-    output.line("")?;
-    let mut counts = Table::new(["table", "removed", "added", "changed", "same"]);
-    for TableComparison { name, removed, added, changed, same, .. } in tables {
-        let numbers = [removed, added, changed, same].map(|count| text::number(*count));
-        counts.row([name.clone()].into_iter().chain(numbers));
-    }
-    output.table(&counts)?;
-    let mut more = false;
-    for TableComparison { name, index_of, removed, added, changed, samples, .. } in tables {
-        if index_of.is_none() && !samples.is_empty() {
-            output.line(format!("\n{name}"))?;
-            samples.iter().try_for_each(|row| show_row(row, output))?;
-            more |= removed + added + changed > samples.len() as u64;
-        }
-    }
-    output.flush()?;
-    if more {
-        note("there are more; --samples shows more of them, --list all");
-    }
-    Ok(())
-}
-
-fn show_row(
-    RowComparison { key, before, after }: &RowComparison,
-    output: &mut Output,
-) -> std::io::Result<()> {
-    let key = match key {
-        serde_json::Value::String(key) => text::printable(key),
-        key => key.to_string(),
-    };
-    for (sign, value) in [('-', before), ('+', after)] {
-        if let Some(value) = value {
-            output.line(format!("{sign} {key}  {value}"))?;
-        }
-    }
-    Ok(())
 }

@@ -4,7 +4,8 @@
 //! `run`, what it does; who has read one has read all. Those that keep or
 //! change a data folder: [`serve`], [`import`], [`export`]. Those that ask a
 //! running server: [`events`], [`trace`], [`status`], [`get`], [`query`],
-//! [`compare`], [`dead_letters`], [`purge`]. Those
+//! [`compare`], [`deploy`], [`promote`], [`rollback`], [`abort`], [`deployments`], [`dead_letters`],
+//! [`purge`]. Those
 //! for authors of plug-ins, which need neither: [`new`], [`build`], [`run`].
 //!
 //! Beside them: [`settings`] (file, environment, flags), [`exit`] (exit codes
@@ -13,9 +14,12 @@
 //!
 //! Not here: anything that the library could not do without a command line.
 
+pub mod abort;
 pub mod build;
 pub mod compare;
 pub mod dead_letters;
+pub mod deploy;
+pub mod deployments;
 pub mod events;
 pub mod exit;
 pub mod export;
@@ -23,8 +27,10 @@ pub mod get;
 pub mod import;
 mod logging;
 pub mod new;
+pub mod promote;
 pub mod purge;
 pub mod query;
+pub mod rollback;
 pub mod run;
 pub mod serve;
 pub mod settings;
@@ -83,6 +89,16 @@ enum Command {
     Query(query::Args),
     /// Compare what other code makes of the same history with what the live version made of it
     Compare(compare::Args),
+    /// Send a component to the server, to take over or to be put on trial
+    Deploy(deploy::Args),
+    /// Let a candidate on trial take over
+    Promote(promote::Args),
+    /// Make a version live again that was live before
+    Rollback(rollback::Args),
+    /// Give up a candidate
+    Abort(abort::Args),
+    /// Show all that ever happened to a plug-in
+    Deployments(deployments::Args),
     /// Show the events that a reaction could not handle, try them again, or drop them
     DeadLetters(dead_letters::Args),
     /// Delete the state of a plug-in whose file has been removed
@@ -152,6 +168,11 @@ impl Command {
             Self::Get(args) => get::run(args, context).await,
             Self::Query(args) => query::run(args, context).await,
             Self::Compare(args) => compare::run(args, context).await,
+            Self::Deploy(args) => deploy::run(args, context).await,
+            Self::Promote(args) => promote::run(args, context).await,
+            Self::Rollback(args) => rollback::run(args, context).await,
+            Self::Abort(args) => abort::run(args, context).await,
+            Self::Deployments(args) => deployments::run(args, context).await,
             Self::DeadLetters(args) => dead_letters::run(args, context).await,
             Self::Purge(args) => purge::run(args, context).await,
             Self::New(args) => new::run(args, context).await,

@@ -23,8 +23,6 @@ use crate::{
 /// How long progress is measured for.
 const SAMPLE: Duration = Duration::from_millis(500);
 
-/// So many of a digest's digits tell it from others.
-const SHORT_DIGEST: usize = 12;
 
 /// Show what is deployed and how it does
 #[derive(Debug, clap::Args)]
@@ -122,7 +120,7 @@ fn versions_table(plugins: &[PluginStatus], rates: &HashMap<String, String>) -> 
                 text::number(state.position),
                 text::number(plugin.head.saturating_sub(state.position)),
                 rates.get(&version.digest).cloned().unwrap_or_default(),
-                short(&state.digest).to_owned(),
+                text::short(&state.digest).to_owned(),
             ]);
         }
         if running.is_empty() {
@@ -150,7 +148,7 @@ fn detail(plugin: &PluginStatus, output: &mut Output) -> Result<()> {
         if let Some(reason) = &version.reason {
             output.line(format!(
                 "  {} {}: {}",
-                short(&version.digest),
+                text::short(&version.digest),
                 version.station,
                 text::printable(reason)
             ))?;
@@ -190,7 +188,7 @@ fn versions(versions: &[VersionStatus]) -> Table {
         let state = version.state.as_ref();
         let of = |value: fn(&StateStatus) -> String| state.map_or_else(|| "–".to_owned(), value);
         table.row([
-            short(&version.digest).to_owned(),
+            text::short(&version.digest).to_owned(),
             version.station.clone(),
             of(|state| state.phase.clone()),
             of(|state| text::number(state.position)),
@@ -241,7 +239,7 @@ fn deployments(deployments: &[DeploymentStatus]) -> Table {
             text::number(deployment.id),
             deployment.when.to_string(),
             deployment.action.clone(),
-            short(&deployment.digest).to_owned(),
+            text::short(&deployment.digest).to_owned(),
             text::bytes(deployment.size),
             deployment.outcome.clone(),
             deployment
@@ -253,10 +251,6 @@ fn deployments(deployments: &[DeploymentStatus]) -> Table {
         ]);
     }
     table
-}
-
-fn short(digest: &str) -> &str {
-    digest.get(..SHORT_DIGEST).unwrap_or(digest)
 }
 
 fn word(health: Health) -> &'static str {
@@ -331,6 +325,6 @@ mod tests {
         let plugins = plugins();
         assert_eq!(plugins[0].versions.iter().map(is_behind).collect::<Vec<_>>(), [false, true]);
         assert_eq!(events(&plugins).len(), 2);
-        assert_eq!(short("abc"), "abc");
+        assert_eq!(text::short("abc"), "abc");
     }
 }

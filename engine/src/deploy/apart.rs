@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use super::{NotServed, supervisor::Context};
+use super::{NoVersion, NotServed, supervisor::Context};
 use crate::{
     event::Position,
     plugin::{Plugin, PluginError, Settings, SettingsError, description::Kind},
@@ -53,15 +53,8 @@ pub enum StandingError {
         head: Position,
     },
     /// The name has no such version.
-    #[error("\"{name}\" has no version {version}: {}", known(versions))]
-    NoVersion {
-        /// The name asked for.
-        name: String,
-        /// The version asked for, as far as it was given.
-        version: String,
-        /// Those that are kept, by their digests and stations.
-        versions: Vec<String>,
-    },
+    #[error(transparent)]
+    NoVersion(#[from] NoVersion),
     /// The version has not caught up yet.
     #[error("version {version} of \"{name}\" is on its way: it is at position {position} of {head}")]
     OnItsWay {
@@ -109,13 +102,6 @@ pub enum StandingError {
     /// The store failed.
     #[error(transparent)]
     State(#[from] StateError),
-}
-
-fn known(versions: &[String]) -> String {
-    match versions {
-        [] => "none is kept".to_owned(),
-        _ => format!("it has {}", versions.join(", ")),
-    }
 }
 
 impl Context {

@@ -1,7 +1,8 @@
-//! A version on its way to take over: compiled, replayed, caught up.
+//! A version on its way to take over, or on trial: compiled, replayed, caught up.
 
 use std::{sync::Arc, time::Instant};
 
+use futures_util::future::{FutureExt as _, select_all};
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::work::Folding;
@@ -13,19 +14,25 @@ use crate::{
     state::catalog::Replay,
 };
 
-/// A version on its way to take over.
+/// A version on its way to take over, or on trial.
 pub(super) struct Candidate {
     pub(super) digest: String,
     /// The text of its settings file.
     pub(super) settings: String,
+    /// It takes over only when it is told to.
+    pub(super) held: bool,
     pub(super) stage: Stage,
 }
 
 pub(super) enum Stage {
     /// It is being checked and compiled.
     Loading(JoinHandle<Result<Arc<Plugin>, PluginError>>),
+    /// A reaction that goes on from what the one at work has handled: there is nothing to fold.
+    Ready(Arc<Plugin>),
     /// It folds history.
     Replaying(Replaying),
+    /// It has caught up, and keeps up until it is told to take over.
+    OnTrial(Replaying),
 }
 
 pub(super) struct Replaying {
@@ -44,20 +51,38 @@ pub(super) enum News {
 }
 
 impl Candidate {
-    /// Waits for the next thing to act on. `None` waits for ever. Cancelling
-    /// the wait loses nothing.
-    pub(super) async fn news(candidate: &mut Option<Self>, name: &str) -> News {
-        match candidate.as_mut().map(|candidate| &mut candidate.stage) {
-            None => std::future::pending().await,
-            Some(Stage::Loading(task)) => News::Loaded(task.await.unwrap_or_else(|_panic| {
+    /// Waits for the next thing to act on, and which candidate it is of. Without candidates it
+    /// waits for ever. Cancelling the wait loses nothing.
+    pub(super) async fn news(candidates: &mut [Self], name: &str) -> (usize, News) {
+        if candidates.is_empty() {
+            return std::future::pending().await;
+        }
+        let (news, index, _) =
+            select_all(candidates.iter_mut().map(|candidate| candidate.next(name).boxed())).await;
+        (index, news)
+    }
+
+    async fn next(&mut self, name: &str) -> News {
+        match &mut self.stage {
+            Stage::Loading(task) => News::Loaded(task.await.unwrap_or_else(|_panic| {
                 let reason = "the host panicked while loading it; please report this".to_owned();
                 Err(PluginError::Host { plugin: name.to_owned(), reason })
             })),
-            Some(Stage::Replaying(replaying)) => replaying.reach(0).await,
+            Stage::Ready(_) => std::future::pending().await,
+            Stage::Replaying(replaying) => replaying.reach(0).await,
+            Stage::OnTrial(replaying) => replaying.reach(Position::MAX).await,
+        }
+    }
+
+    /// Ends it; what it has done is durable.
+    pub(super) async fn stop(self) {
+        match self.stage {
+            Stage::Loading(task) => task.abort(),
+            Stage::Ready(_) => {}
+            Stage::Replaying(replaying) | Stage::OnTrial(replaying) => replaying.run.stop().await,
         }
     }
 }
-
 impl Replaying {
     /// `before`: what earlier processes had done of it.
     pub(super) fn new(run: Folding, before: Replay) -> Self {

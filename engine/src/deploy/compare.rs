@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Deployer,
     apart::{Standing, StandingError},
+    choose::choose,
 };
 use crate::{
     event::Position,
@@ -108,36 +109,18 @@ impl Deployer {
         context.fold_apart(&record.digest, context.load(record).await?, at).await
     }
 
-    /// The version of a name whose digest begins with `digest`; the newest candidate where
+    /// The version of a name whose digest begins like `digest`; the newest candidate where
     /// nothing is said.
     fn kept(&self, name: &str, digest: Option<&str>) -> Result<VersionRecord, StandingError> {
-        let mut versions = self.registry.context().catalog.versions(name)?;
-        let is_meant = |version: &VersionRecord| match digest {
-            Some(digest) => !digest.is_empty() && version.digest.starts_with(digest),
-            None => version.station == Station::Candidate,
-        };
-        let meant: Vec<_> = versions.iter().filter(|version| is_meant(version)).collect();
-        match (meant.as_slice(), digest) {
-            ([one], _) | ([.., one], None) => Ok((*one).clone()),
-            _ => {
-                versions.sort_by_key(|version| version.created);
-                let shown = |version: &VersionRecord| {
-                    format!("{} ({})", &version.digest[..12.min(version.digest.len())], version.station)
-                };
-                Err(StandingError::NoVersion {
-                    name: name.to_owned(),
-                    version: digest.map_or("on trial".to_owned(), |digest| digest.to_owned()),
-                    versions: versions.iter().map(shown).collect(),
-                })
-            }
-        }
+        let versions = self.registry.context().catalog.versions(name)?;
+        Ok(choose(name, versions, digest, Station::Candidate)?)
     }
 
     /// A version that runs beside the live one, or is it.
     fn running(&self, name: &str, digest: &str) -> Option<Arc<Version>> {
         let view = self.registry.view(name)?.get();
-        let candidate = view.candidate.and_then(|candidate| candidate.version().cloned());
-        view.live.into_iter().chain(candidate).find(|version| version.digest() == digest)
+        let candidates = view.candidates.into_iter().filter_map(|candidate| candidate.version);
+        view.live.into_iter().chain(candidates).find(|version| version.digest() == digest)
     }
 
     /// The live version and one that follows the log beside it, as soon as both stand at one

@@ -8,7 +8,9 @@
 //!   load, replay beside the live one, promote, fail, retire;
 //!   `supervisor/forget.rs`: what is deleted, and when;
 //!   `supervisor/reaction.rs`: how a reaction takes over;
-//!   `candidate.rs`: a version on its way to take over.
+//!   `supervisor/candidates.rs`: versions on their way; `supervisor/orders.rs`: what people ask for;
+//!   `candidate.rs`: a version on its way to take over, or on trial.
+//! - [`Plan`] (`plan.rs`): what would be done, before it is; `choose.rs`: which version is meant.
 //! - `work.rs`: a version at work, a projection or a reaction.
 //! - `apart.rs`: code folded over history apart from all that runs ([`Standing`]).
 //!   `compare.rs`: two versions of a name at one position.
@@ -20,8 +22,10 @@
 
 mod apart;
 mod candidate;
+mod choose;
 mod compare;
 mod folder;
+mod plan;
 mod registry;
 pub mod status;
 mod store;
@@ -36,17 +40,30 @@ use tokio::sync::watch as channel;
 
 pub use self::{
     apart::{Standing, StandingError},
+    choose::NoVersion,
     compare::Other,
     folder::plugins_in,
+    plan::{Action, Plan, PlanError},
+    supervisor::{OrderError, Wish},
 };
-use self::{registry::Registry, status::PluginStatus, store::Store, watch::Looked};
+use self::{
+    folder::Sighting,
+    registry::Registry,
+    status::{DeploymentStatus, PluginStatus},
+    store::Store,
+    supervisor::{Delivery, Message, Ordered},
+    watch::Looked,
+};
 use crate::{
     event::Position,
     log::EventLog,
     plugin::Host,
     projection::{Scheduler, Version},
     reaction,
-    state::{StateError, catalog::Catalog},
+    state::{
+        StateError,
+        catalog::{Catalog, Order},
+    },
 };
 
 /// Where a deployer finds what it needs.
@@ -190,6 +207,45 @@ impl Deployer {
     /// goes on, but nothing new is deployed.
     pub fn folder_trouble(&self) -> Option<String> {
         self.looked.borrow().trouble.clone()
+    }
+
+    /// Sends a component, to be deployed under a name that is known, or to be put on trial.
+    /// `settings`: the text of its settings file; absent: the live version's. Answers the version's
+    /// digest at once, when it begins to be loaded.
+    pub async fn deliver(
+        &self,
+        name: &str,
+        file: PathBuf,
+        wasm: Vec<u8>,
+        settings: Option<String>,
+        hold: bool,
+        order: Order,
+    ) -> Result<String, OrderError> {
+        let live = self.registry.context().catalog.live(name)?;
+        let settings = settings.or(live.map(|live| live.settings)).unwrap_or_default();
+        let sighting = Sighting { name: name.to_owned(), path: file, wasm, settings };
+        let message = |reply| Message::Deploy(Delivery { sighting, order, hold, reply });
+        self.registry.order(name, message).await
+    }
+
+    /// What would be done, as things stand.
+    pub fn plan(&self, name: &str, action: Action, version: Option<&str>) -> Result<Plan, OrderError> {
+        if self.registry.view(name).is_none() {
+            return Err(OrderError::Unknown { name: name.to_owned() });
+        }
+        Ok(Plan::make(&self.registry.context().catalog, name, action, version)?)
+    }
+
+    /// Does what somebody wants. Answers the digest of the version that it is done with; one that
+    /// has to catch up first takes over later.
+    pub async fn order(&self, name: &str, wish: Wish) -> Result<String, OrderError> {
+        self.registry.order(name, |reply| Message::Order(Ordered { wish, reply })).await
+    }
+
+    /// All deployments of a name that there ever were, the latest first; at most `limit`.
+    pub fn deployments(&self, name: &str, limit: usize) -> Result<Vec<DeploymentStatus>, StateError> {
+        let records = self.registry.context().catalog.deployments_of(name, limit)?;
+        Ok(records.into_iter().map(DeploymentStatus::from).collect())
     }
 
     /// Deletes all state and code of a retired plug-in. Its deployments stay on

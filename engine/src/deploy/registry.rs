@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     PurgeError,
-    supervisor::{Context, Message, Supervisor},
+    supervisor::{Context, Message, OrderError, Supervisor},
     view::View,
 };
 
@@ -117,6 +117,22 @@ impl Registry {
             let names = self.lock();
             let entry = names.get(name).filter(|entry| !entry.view.is_unknown()).ok_or_else(unknown)?;
             entry.mailbox.send(Message::Purge(reply)).map_err(|_| unknown())?;
+        }
+        answer.await.map_err(|_| unknown())?
+    }
+
+    /// Has a name's supervisor do what somebody wants.
+    pub(super) async fn order(
+        &self,
+        name: &str,
+        message: impl FnOnce(oneshot::Sender<Result<String, OrderError>>) -> Message,
+    ) -> Result<String, OrderError> {
+        let unknown = || OrderError::Unknown { name: name.to_owned() };
+        let (reply, answer) = oneshot::channel();
+        {
+            let names = self.lock();
+            let entry = names.get(name).filter(|entry| !entry.view.is_unknown()).ok_or_else(unknown)?;
+            entry.mailbox.send(message(reply)).map_err(|_| unknown())?;
         }
         answer.await.map_err(|_| unknown())?
     }

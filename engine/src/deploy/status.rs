@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::view::{CandidateView, View, ViewState};
+use super::view::{View, ViewState};
 use crate::{
     event::{Position, Timestamp},
     plugin::{Output, description::Description},
@@ -87,6 +87,10 @@ pub struct VersionStatus {
     pub promoted: Option<Timestamp>,
     /// Why it failed or halted.
     pub reason: Option<String>,
+    /// It is on trial: it keeps up beside the live version, and takes over only when it is told
+    /// to.
+    #[serde(default)]
+    pub held: bool,
     /// What it has folded; only of versions that are loaded.
     pub state: Option<StateStatus>,
 }
@@ -149,8 +153,8 @@ pub struct DeploymentStatus {
     pub id: u64,
     /// The version's digest.
     pub digest: String,
-    /// What it set out to do: `deploy`, `roll-back`, `retire`, `resume` or
-    /// `fail`.
+    /// What it set out to do: `deploy`, `promote`, `roll-back`, `abort`, `retire`,
+    /// `resume` or `fail`.
     pub action: String,
     /// When it began.
     #[schema(value_type = String, format = DateTime)]
@@ -159,7 +163,8 @@ pub struct DeploymentStatus {
     pub file: String,
     /// The size of the component, in bytes.
     pub size: u64,
-    /// `replaying`, `promoted`, `failed`, `superseded` or `retired`.
+    /// `replaying`, `promoted`, `failed`, `superseded`, `tried` (it was on trial until another
+    /// deployment promoted it), `aborted` or `retired`.
     pub outcome: String,
     /// If it failed, why.
     pub reason: Option<String>,
@@ -171,6 +176,12 @@ pub struct DeploymentStatus {
     pub replay_micros: Option<u64>,
     /// How many events the replay folded.
     pub events: Option<u64>,
+    /// Who asked for it; absent: a file in the plug-ins folder has changed.
+    #[serde(default)]
+    pub actor: Option<String>,
+    /// What they said of it.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// A line that a plug-in printed.
@@ -208,14 +219,13 @@ pub(super) fn of(
         lag: head.saturating_sub(position),
         live: view.live.as_ref().map(|live| live.digest().to_owned()),
         versions,
-        deployments: deployments.into_iter().map(deployment_status).collect(),
+        deployments: deployments.into_iter().map(DeploymentStatus::from).collect(),
         output: output(&view),
     })
 }
 
 fn kind(view: &ViewState) -> String {
-    let candidate = || view.candidate.as_ref().and_then(CandidateView::version);
-    let loaded = view.live.as_ref().or_else(candidate);
+    let loaded = view.live.as_ref().or_else(|| view.newest_candidate());
     loaded.map_or("unknown".to_owned(), |version| word(&version.plugin().kind()))
 }
 
@@ -229,7 +239,7 @@ fn health(view: &ViewState) -> (Health, Option<String>) {
             },
         };
     }
-    if view.candidate.is_some() {
+    if !view.candidates.is_empty() {
         return (Health::Replaying, None);
     }
     if view.retired {
@@ -245,7 +255,7 @@ fn health(view: &ViewState) -> (Health, Option<String>) {
 
 fn output(view: &ViewState) -> Vec<OutputLine> {
     let of = |version: &std::sync::Arc<Version>| version.plugin().output().clone();
-    let candidate = view.candidate.as_ref().and_then(CandidateView::version).map(of);
+    let candidate = view.newest_candidate().map(of);
     let failed = || view.failed.as_ref().and_then(|failed| failed.output.clone());
     let source: Option<Output> = candidate.or_else(failed).or_else(|| view.live.as_ref().map(of));
     let lines = source.map(|output| output.lines()).unwrap_or_default();
@@ -253,8 +263,8 @@ fn output(view: &ViewState) -> Vec<OutputLine> {
 }
 
 fn version_status(record: VersionRecord, view: &ViewState) -> Result<VersionStatus, StateError> {
-    let candidate = view.candidate.as_ref().and_then(CandidateView::version);
-    let loaded = view.live.iter().chain(candidate).find(|version| version.digest() == record.digest);
+    let candidates = view.candidates.iter().filter_map(|candidate| candidate.version.as_ref());
+    let loaded = view.live.iter().chain(candidates).find(|version| version.digest() == record.digest);
     let halted = loaded.and_then(|version| match &version.progress().borrow().phase {
         Phase::Halted(halt) => Some(halt.to_string()),
         _ => None,
@@ -267,6 +277,7 @@ fn version_status(record: VersionRecord, view: &ViewState) -> Result<VersionStat
         created: record.created,
         promoted: record.promoted,
         reason: record.reason.or(halted),
+        held: record.held,
         state: loaded.map(|version| state_status(version)).transpose()?,
     })
 }
@@ -319,26 +330,32 @@ fn indexes(description: &Description, table: &str) -> Vec<String> {
     indexes.map(|index| index.name.trim_start_matches(table).trim_start_matches('.').to_owned()).collect()
 }
 
-fn deployment_status(record: DeploymentRecord) -> DeploymentStatus {
-    let (outcome, reason) = match record.outcome {
-        DeploymentOutcome::Replaying => ("replaying", None),
-        DeploymentOutcome::Promoted => ("promoted", None),
-        DeploymentOutcome::Failed { reason } => ("failed", Some(reason)),
-        DeploymentOutcome::Superseded => ("superseded", None),
-        DeploymentOutcome::Retired => ("retired", None),
-    };
-    DeploymentStatus {
-        id: record.id,
-        digest: record.digest,
-        action: word(&record.action),
-        when: record.when,
-        file: record.file,
-        size: record.size,
-        outcome: outcome.to_owned(),
-        reason,
-        ended: record.ended,
-        replay_micros: record.replay_micros,
-        events: record.events,
+impl From<DeploymentRecord> for DeploymentStatus {
+    fn from(record: DeploymentRecord) -> Self {
+        let (outcome, reason) = match record.outcome {
+            DeploymentOutcome::Replaying => ("replaying", None),
+            DeploymentOutcome::Promoted => ("promoted", None),
+            DeploymentOutcome::Failed { reason } => ("failed", Some(reason)),
+            DeploymentOutcome::Superseded => ("superseded", None),
+            DeploymentOutcome::Tried => ("tried", None),
+            DeploymentOutcome::Aborted => ("aborted", None),
+            DeploymentOutcome::Retired => ("retired", None),
+        };
+        DeploymentStatus {
+            id: record.id,
+            digest: record.digest,
+            action: word(&record.action),
+            when: record.when,
+            file: record.file,
+            size: record.size,
+            outcome: outcome.to_owned(),
+            reason,
+            ended: record.ended,
+            replay_micros: record.replay_micros,
+            events: record.events,
+            actor: record.actor,
+            note: record.note,
+        }
     }
 }
 

@@ -5,30 +5,34 @@
 //! within a decision is always: the catalog (durable), then the view (what
 //! readers see), then what is left to clear away.
 
+mod candidates;
 mod forget;
 mod live;
+mod orders;
 mod reaction;
 
+pub(super) use orders::{Delivery, Ordered};
+pub use orders::{OrderError, Wish};
 use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     PurgeError,
-    candidate::{Candidate, News, Replaying, Stage},
+    candidate::{Candidate, News, Replaying},
     folder::Sighting,
     store::Store,
-    view::{CandidateView, FailedView, View, ViewState},
+    view::{FailedView, View, ViewState},
     work::{Folding, Work},
 };
 use crate::{
     clock,
     log::EventLog,
-    plugin::{Host, Output, Plugin, PluginError, Settings, description::Kind, version_digest},
-    projection::{self, Halt, Scheduler, Version},
+    plugin::{Deploy, Host, Output, Settings, version_digest},
+    projection::{Halt, Scheduler, Version},
     state::{
         StateError, VersionState,
-        catalog::{Catalog, Replay, Station, VersionRecord},
+        catalog::{Catalog, Order, Replay, Station, VersionRecord},
     },
 };
 
@@ -49,6 +53,10 @@ pub(super) enum Message {
     Unreadable(String),
     /// The component's file is gone.
     Gone,
+    /// Somebody has sent a component, to be deployed or put on trial.
+    Deploy(Delivery),
+    /// Somebody wants something done with a version.
+    Order(Ordered),
     /// Answered once the version that was live has been started again.
     Recovered(oneshot::Sender<()>),
     Purge(oneshot::Sender<Result<(), PurgeError>>),
@@ -62,7 +70,8 @@ pub(super) struct Supervisor {
     view: Arc<View>,
     mailbox: mpsc::UnboundedReceiver<Message>,
     live: Option<Work>,
-    candidate: Option<Candidate>,
+    /// Of those that are not held, there is one at most.
+    candidates: Vec<Candidate>,
     /// The state of a reaction, as long as anybody holds it: its file is only opened
     /// once.
     left: Weak<VersionState>,
@@ -89,7 +98,15 @@ impl Supervisor {
         view: Arc<View>,
         mailbox: mpsc::UnboundedReceiver<Message>,
     ) -> Self {
-        Self { name: name.to_owned(), context, view, mailbox, live: None, candidate: None, left: Weak::new() }
+        Self {
+            name: name.to_owned(),
+            context,
+            view,
+            mailbox,
+            live: None,
+            candidates: Vec::new(),
+            left: Weak::new(),
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -110,6 +127,15 @@ impl Supervisor {
                         });
                         Ok(())
                     }
+                    Some(Message::Deploy(delivery)) => {
+                        // Whoever asked may have gone away.
+                        let _ = delivery.reply.send(self.deliver(delivery.sighting, delivery.order, delivery.hold).await);
+                        Ok(())
+                    }
+                    Some(Message::Order(ordered)) => {
+                        let _ = ordered.reply.send(self.carry_out(ordered.wish).await);
+                        Ok(())
+                    }
                     Some(Message::Recovered(reply)) => {
                         let _ = reply.send(());
                         Ok(())
@@ -120,7 +146,7 @@ impl Supervisor {
                         Ok(())
                     }
                 },
-                news = Candidate::news(&mut self.candidate, &self.name) => self.act_on(news).await,
+                (index, news) = Candidate::news(&mut self.candidates, &self.name) => self.act_on(index, news).await,
             };
             if let Err(error) = done {
                 self.say(&error);
@@ -158,46 +184,58 @@ impl Supervisor {
         };
         let same =
             |candidate: &Candidate| candidate.digest == digest && candidate.settings == sighting.settings;
-        if self.candidate.as_ref().is_some_and(same) {
-            return Ok(());
+        if self.candidates.iter().any(same) {
+            return self.context.catalog.set_file(&self.name, Some(&digest));
         }
         if let Some(live) = self.live_digest().filter(|live| *live == digest) {
             self.abandon_candidate(None).await?;
             self.view.update(|view| view.failed = None);
+            self.context.catalog.set_file(&self.name, Some(&digest))?;
             return self.reconfigure(&live, &sighting.settings).await;
         }
         let recorded = self.context.catalog.version(&self.name, &digest)?;
+        if self.is_settled(recorded.as_ref(), &digest)? {
+            tracing::info!(
+                plugin = self.name,
+                version = digest,
+                "the file holds a version that something else was put in the place of; it stays so until the file changes"
+            );
+            return Ok(());
+        }
         let has_failed = recorded.as_ref().is_some_and(|recorded| recorded.station == Station::Failed);
         let known = recorded.filter(|recorded| recorded.settings == sighting.settings);
         if let Some(known) = known.as_ref().filter(|_| has_failed) {
             self.abandon_candidate(None).await?;
+            self.context.catalog.set_file(&self.name, Some(&digest))?;
             let reason = known.reason.as_deref().unwrap_or_default();
             tracing::warn!(plugin = self.name, version = digest, reason, "this version has failed before");
             self.show_failed(reason, None);
             return Ok(());
         }
         self.abandon_candidate(Some(&digest)).await?;
+        let held = settings.as_ref().is_ok_and(|settings| settings.policies.deploy == Deploy::Manual);
         if known.is_none_or(|known| known.station != Station::Candidate) {
             if has_failed {
                 // Other settings may let it succeed; it starts from nothing.
                 self.context.store.drop_state(&self.name, &digest);
             }
-            self.record_deployment(&sighting, &digest)?;
+            self.record_deployment(&sighting, &digest, held, Order::default(), true)?;
         }
-        self.view.update(|view| {
-            view.failed = None;
-            view.candidate = Some(CandidateView::Loading);
-        });
-        let settings = match settings {
-            Ok(settings) => settings,
-            Err(error) => return self.fail(&digest, &error.to_string(), None, None),
-        };
-        tracing::info!(plugin = self.name, version = digest, file = %sighting.path.display(), "a new version");
-        let (host, name, text) = (self.context.host.clone(), self.name.clone(), sighting.settings.clone());
-        let load = async move { host.load(&name, &sighting.wasm, &settings).await };
-        self.candidate =
-            Some(Candidate { digest, settings: text, stage: Stage::Loading(tokio::spawn(load)) });
-        Ok(())
+        match settings {
+            Ok(settings) => {
+                tracing::info!(plugin = self.name, version = digest, file = %sighting.path.display(), "a new version");
+                self.load(digest, sighting.settings, settings, held, sighting.wasm);
+                Ok(())
+            }
+            Err(error) => self.fail(&digest, &error.to_string(), None, None),
+        }
+    }
+
+    /// Whether a file's version was acted upon before, and another one was preferred since.
+    fn is_settled(&self, recorded: Option<&VersionRecord>, digest: &str) -> Result<bool, StateError> {
+        let set_aside =
+            recorded.is_none_or(|recorded| matches!(recorded.station, Station::Standby | Station::Retired));
+        Ok(set_aside && self.context.catalog.file(&self.name)?.as_deref() == Some(digest))
     }
 
     fn live_digest(&self) -> Option<String> {
@@ -205,12 +243,19 @@ impl Supervisor {
     }
 
     /// Keeps the code and records that a deployment has begun.
-    fn record_deployment(&self, sighting: &Sighting, digest: &str) -> Result<(), StateError> {
+    fn record_deployment(
+        &self,
+        sighting: &Sighting,
+        digest: &str,
+        held: bool,
+        order: Order,
+        from_file: bool,
+    ) -> Result<(), StateError> {
         let component = self.context.store.keep_component(&sighting.wasm).unwrap_or_else(|error| {
             tracing::error!(plugin = self.name, %error, "the component could not be kept: a restart will look for its file");
             String::new()
         });
-        self.context.catalog.deploy(VersionRecord {
+        let version = VersionRecord {
             name: self.name.clone(),
             digest: digest.to_owned(),
             station: Station::Candidate,
@@ -221,88 +266,10 @@ impl Supervisor {
             created: clock::now(),
             promoted: None,
             reason: None,
-        })?;
-        Ok(())
-    }
-
-    async fn act_on(&mut self, news: News) -> Result<(), StateError> {
-        let Some(Candidate { digest, settings, stage }) = self.candidate.take() else { return Ok(()) };
-        match (news, stage) {
-            (News::Loaded(Ok(plugin)), _) => match self.other_kind(plugin.kind())? {
-                Some(reason) => self.fail(&digest, &reason, None, None),
-                None if plugin.kind() == Kind::Reaction => self.follow_on(digest, settings, plugin).await,
-                None => self.replay(digest, settings, plugin),
-            },
-            (News::Loaded(Err(error @ PluginError::Host { .. })), _) => {
-                self.give_up_for_now(&error.to_string(), None);
-                Ok(())
-            }
-            (News::Loaded(Err(error)), _) => self.fail(&digest, &error.to_string(), None, None),
-            (News::CaughtUp, Stage::Replaying(replaying)) => match replaying.run {
-                Folding::Projection(_) => self.take_over(replaying).await,
-                Folding::Reaction(_) => self.take_over_rebuilt(replaying).await,
-            },
-            (News::Halted(halt), Stage::Replaying(replaying)) => {
-                let (replay, output) =
-                    (replaying.replay(), replaying.run.version().plugin().output().clone());
-                replaying.run.stop().await;
-                self.halted(&digest, &halt, replay, output)
-            }
-            // Only what is loaded can catch up or halt.
-            (News::CaughtUp | News::Halted(_), Stage::Loading(_)) => Ok(()),
-        }
-    }
-
-    /// Lets a loaded candidate fold all of history.
-    fn replay(&mut self, digest: String, settings: String, plugin: Arc<Plugin>) -> Result<(), StateError> {
-        let state = self.open_candidate(&digest, || self.context.store.open_state(&digest, &plugin));
-        self.begin(digest, settings, plugin, state, |version, Context { scheduler, log, .. }| {
-            Folding::Projection(projection::start(scheduler, version, Arc::clone(log), false))
-        });
-        Ok(())
-    }
-
-    /// A loaded version folds history from now on; or, if its state could not be opened, the
-    /// host has failed.
-    fn begin(
-        &mut self,
-        digest: String,
-        settings: String,
-        plugin: Arc<Plugin>,
-        opened: Result<VersionState, StateError>,
-        start: impl FnOnce(Arc<Version>, &Context) -> Folding,
-    ) {
-        let begun = opened.and_then(|state| {
-            let events = state.checkpoint().events;
-            let before = self.context.catalog.begin_replay(&self.name, &digest, events, clock::now())?;
-            Ok((Arc::new(state), before))
-        });
-        let (state, before) = match begun {
-            Ok(begun) => begun,
-            Err(error) => return self.give_up_for_now(&error.to_string(), None),
+            held,
         };
-        let version = Arc::new(Version::new(&self.name, &digest, plugin, state));
-        let run = start(Arc::clone(&version), &self.context);
-        self.view.update(|view| view.candidate = Some(CandidateView::Replaying(version)));
-        self.candidate =
-            Some(Candidate { digest, settings, stage: Stage::Replaying(Replaying::new(run, before)) });
-    }
-
-    /// The state of a version that folds history, or did so in an earlier process.
-    fn open_candidate(
-        &self,
-        digest: &str,
-        open: impl Fn() -> Result<VersionState, StateError>,
-    ) -> Result<VersionState, StateError> {
-        open().or_else(|error| match error {
-            // What the log says can be folded again.
-            StateError::Damaged { .. } => {
-                tracing::warn!(plugin = self.name, %error, "folded again from the first event");
-                self.context.store.drop_state(&self.name, digest);
-                open()
-            }
-            error => Err(error),
-        })
+        self.context.catalog.deploy(version, order, from_file)?;
+        Ok(())
     }
 
     /// A candidate has caught up. The live one stops first, so that no reader
@@ -337,7 +304,7 @@ impl Supervisor {
         );
         self.view.update(|view| {
             view.live = Some(Arc::clone(&version));
-            view.candidate = None;
+            view.drop_candidate(version.digest());
         });
         if let Folding::Projection(run) = candidate.run {
             self.live = Some(Work::Projection(run));
@@ -354,7 +321,7 @@ impl Supervisor {
         output: Output,
     ) -> Result<(), StateError> {
         match halt.host {
-            true => self.give_up_for_now(&halt.to_string(), Some(output)),
+            true => self.give_up_for_now(digest, &halt.to_string(), Some(output)),
             false => self.fail(digest, &halt.to_string(), Some(replay), Some(output))?,
         }
         Ok(())
@@ -362,9 +329,9 @@ impl Supervisor {
 
     /// The host is at fault, not the candidate: it stays one, and the next
     /// start or touch of its file lets it go on.
-    fn give_up_for_now(&mut self, reason: &str, output: Option<Output>) {
-        tracing::error!(plugin = self.name, reason, "the candidate cannot go on for now");
-        self.view.update(|view| view.candidate = None);
+    fn give_up_for_now(&mut self, digest: &str, reason: &str, output: Option<Output>) {
+        tracing::error!(plugin = self.name, version = digest, reason, "the candidate cannot go on for now");
+        self.view.update(|view| view.drop_candidate(digest));
         self.show_failed(&format!("{reason} (touch the file or restart to try again)"), output);
     }
 
@@ -378,7 +345,7 @@ impl Supervisor {
     ) -> Result<(), StateError> {
         tracing::error!(plugin = self.name, version = digest, reason, "failed");
         self.context.catalog.fail(&self.name, digest, reason, clock::now(), replay)?;
-        self.view.update(|view| view.candidate = None);
+        self.view.update(|view| view.drop_candidate(digest));
         self.show_failed(reason, output);
         self.context.store.drop_state(&self.name, digest);
         Ok(())
@@ -389,27 +356,16 @@ impl Supervisor {
         self.view.update(|view| view.failed = Some(failed));
     }
 
-    /// Something newer has come, or the file is the live version's again. A
-    /// candidate that the last process left at `keep` goes on where it was.
-    async fn abandon_candidate(&mut self, keep: Option<&str>) -> Result<(), StateError> {
-        if let Some(candidate) = self.candidate.take() {
-            stop_candidate(candidate).await;
-            self.view.update(|view| view.candidate = None);
-        }
-        let mut versions = self.context.catalog.versions(&self.name)?;
-        versions.retain(|version| version.station == Station::Candidate && Some(&*version.digest) != keep);
-        versions.iter().try_for_each(|version| self.forget(version))
-    }
-
     /// The file has been removed: nothing serves the name; the state stays.
     async fn gone(&mut self) -> Result<(), StateError> {
-        if let Some(candidate) = self.candidate.take() {
-            stop_candidate(candidate).await;
+        for candidate in self.candidates.drain(..) {
+            candidate.stop().await;
         }
         if let Some(live) = self.live.take() {
             live.stop().await;
         }
         let any = self.context.catalog.retire(&self.name, clock::now())?;
+        self.context.catalog.set_file(&self.name, None)?;
         if any {
             tracing::info!(plugin = self.name, "retired, since its file is gone");
         } else if self.context.catalog.versions(&self.name)?.is_empty() {
@@ -420,7 +376,7 @@ impl Supervisor {
         self.view.update(|view| {
             view.live = None;
             view.reaction = None;
-            view.candidate = None;
+            view.candidates.clear();
             view.unreadable = None;
             view.retired = true;
         });
@@ -428,19 +384,12 @@ impl Supervisor {
     }
 
     async fn close(&mut self) {
-        if let Some(candidate) = self.candidate.take() {
-            stop_candidate(candidate).await;
+        for candidate in self.candidates.drain(..) {
+            candidate.stop().await;
         }
         if let Some(live) = self.live.take() {
             live.stop().await;
         }
-    }
-}
-
-async fn stop_candidate(candidate: Candidate) {
-    match candidate.stage {
-        Stage::Loading(task) => task.abort(),
-        Stage::Replaying(replaying) => replaying.run.stop().await,
     }
 }
 

@@ -16,8 +16,8 @@ pub(super) struct ViewState {
     pub(super) live: Option<Arc<Version>>,
     /// What can be asked of it, if it is a reaction.
     pub(super) reaction: Option<reaction::Handle>,
-    /// On its way to take over.
-    pub(super) candidate: Option<CandidateView>,
+    /// On their way to take over, or on trial; the newest last.
+    pub(super) candidates: Vec<CandidateView>,
     /// The last one that failed, as long as nothing newer has come.
     pub(super) failed: Option<FailedView>,
     /// The component's file is gone.
@@ -33,25 +33,29 @@ impl ViewState {
     pub(super) fn unknown() -> Self {
         Self { unknown: true, ..Self::default() }
     }
+
+    /// Shows a candidate, in the place of what was known of it.
+    pub(super) fn put_candidate(&mut self, digest: &str, version: Option<Arc<Version>>) {
+        self.drop_candidate(digest);
+        self.candidates.push(CandidateView { digest: digest.to_owned(), version });
+    }
+
+    pub(super) fn drop_candidate(&mut self, digest: &str) {
+        self.candidates.retain(|candidate| candidate.digest != digest);
+    }
+
+    /// The newest candidate that is loaded.
+    pub(super) fn newest_candidate(&self) -> Option<&Arc<Version>> {
+        self.candidates.iter().rev().find_map(|candidate| candidate.version.as_ref())
+    }
 }
 
 /// A candidate.
 #[derive(Clone)]
-pub(super) enum CandidateView {
-    /// It is being checked and compiled.
-    Loading,
-    /// It folds history.
-    Replaying(Arc<Version>),
-}
-
-impl CandidateView {
-    /// The version, once it is loaded.
-    pub(super) fn version(&self) -> Option<&Arc<Version>> {
-        match self {
-            Self::Loading => None,
-            Self::Replaying(version) => Some(version),
-        }
-    }
+pub(super) struct CandidateView {
+    pub(super) digest: String,
+    /// None as long as it is being checked and compiled.
+    pub(super) version: Option<Arc<Version>>,
 }
 
 /// A version that failed.
@@ -97,8 +101,9 @@ impl View {
         }
         let view = self.get();
         let name = name.to_owned();
-        if let Some(candidate) = view.candidate {
-            let position = candidate.version().map_or(0, |version| version.state().checkpoint().position);
+        if !view.candidates.is_empty() {
+            let newest = view.newest_candidate();
+            let position = newest.map_or(0, |version| version.state().checkpoint().position);
             return Err(NotServed::Replaying { name, position, head: head() });
         }
         match (view.retired, view.failed, view.unreadable) {

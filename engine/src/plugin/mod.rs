@@ -52,7 +52,7 @@ pub use instance::{Instance, NewEvent, Reacted, TimerChange};
 pub use outbound::{Outbound, OutboundError};
 pub use output::{Output, Stream};
 pub use settings::{
-    CACHE_VARIABLE, Http, Limits, Policies, Retries, Secret, Settings, SettingsError,
+    CACHE_VARIABLE, Deploy, Http, Limits, Policies, Retries, Secret, Settings, SettingsError,
     http::{Breaker, Host as HttpHost, NotAllowed},
     secrets::{SecretError, SentSecrets},
     version_digest,

@@ -105,6 +105,8 @@ pub struct Policies {
     /// How many instances fold side by side, where the plug-in divides its
     /// events; 4 where absent.
     pub partitions: Option<usize>,
+    /// Whether a new version takes over by itself.
+    pub deploy: Deploy,
     /// How many earlier versions stand by for a rollback.
     pub keep: usize,
     /// While it catches up, commit once so many bytes have changed.
@@ -132,11 +134,23 @@ pub struct Policies {
     pub rebuild_failures: u64,
 }
 
+/// When a new version takes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deploy {
+    /// As soon as it has caught up.
+    #[default]
+    Auto,
+    /// When it is told to; until then it is on trial, beside the live version.
+    Manual,
+}
+
 impl Default for Policies {
     fn default() -> Self {
         Self {
             on_failure: None,
             partitions: None,
+            deploy: Deploy::Auto,
             keep: 1,
             commit_bytes: 64 << 20,
             flush_bytes: None,

@@ -9,6 +9,8 @@
 //! - `presence.rs`: how a server and the other commands on a data folder find
 //!   each other.
 //! - `client.rs`: HTTP to a running server, and its problems as our errors.
+//! - `component.rs`: a component's file; `comparison.rs`: how two versions differ.
+//! - `order.rs`: promote, roll back, abort: the plan first, then the deed.
 //! - `folders.rs`: folders that the command line names.
 //! - `log.rs`: the log, behind a server or opened here; `append.rs`: appending
 //!   to it, in as many parts as it takes.
@@ -17,10 +19,13 @@
 pub mod ahead;
 pub mod append;
 pub mod client;
+pub mod comparison;
+pub mod component;
 pub mod folders;
 pub mod json_table;
 pub mod log;
 pub mod ndjson;
+pub mod order;
 pub mod output;
 pub mod presence;
 pub mod progress;

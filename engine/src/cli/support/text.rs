@@ -20,6 +20,11 @@ pub fn count(value: u64, noun: &str) -> String {
     format!("{} {noun}{}", number(value), if value == 1 { "" } else { "s" })
 }
 
+/// How a digest begins: as many characters as people read.
+pub fn short(digest: &str) -> &str {
+    &digest[..digest.len().min(12)]
+}
+
 /// As coarse as reads well: `18 ms`, `1.2 s`, `3 min 20 s`, `2 h 5 min`.
 pub fn duration(value: Duration) -> String {
     let seconds = value.as_secs();

@@ -14,9 +14,14 @@ use crate::{
 };
 
 impl Supervisor {
-    /// Starts what was live when the process last ended.
+    /// Starts what was live, or on its way, when the process last ended.
     pub(super) async fn recover(&mut self) -> Result<(), StateError> {
         self.finish_takeover()?;
+        self.recover_live().await?;
+        self.resume_candidates()
+    }
+
+    async fn recover_live(&mut self) -> Result<(), StateError> {
         let versions = self.context.catalog.versions(&self.name)?;
         if let Some(last) = versions.iter().rfind(|version| version.station == Station::Failed) {
             self.show_failed(last.reason.as_deref().unwrap_or_default(), None);
@@ -44,13 +49,7 @@ impl Supervisor {
 
     /// Code and state of a version that ran before.
     async fn restore(&self, record: &VersionRecord) -> Result<Arc<Version>, Trouble> {
-        let version = |error: &dyn std::fmt::Display| Trouble::Version(error.to_string());
-        let wasm = self.context.store.component(&record.component).map_err(|error| {
-            Trouble::Version(format!("its component {} is not in the data folder: {error}", record.component))
-        })?;
-        let settings = Settings::parse(&record.settings).map_err(|error| version(&error))?;
-        let plugin = self.context.host.load(&self.name, &wasm, &settings).await;
-        let plugin = plugin.map_err(|error| version(&error))?;
+        let plugin = self.context.load(record).await.map_err(|error| Trouble::Version(error.to_string()))?;
         let state = self.context.store.open_state(&record.digest, &plugin)?;
         Ok(Arc::new(Version::new(&self.name, &record.digest, plugin, Arc::new(state))))
     }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use super::{Context, Supervisor};
 use crate::{
     clock,
-    deploy::{candidate::Replaying, work::Folding},
+    deploy::{
+        candidate::{Candidate, Replaying, Stage},
+        work::Folding,
+    },
     plugin::{
         Plugin,
         description::{Kind, NewVersion},
@@ -33,19 +36,22 @@ impl Supervisor {
     }
 
     /// A loaded version of a reaction takes over, at once or when it has made its tables
-    /// anew.
+    /// anew; one that is held waits until it is told to.
     pub(super) async fn follow_on(
         &mut self,
-        digest: String,
-        settings: String,
+        candidate: Candidate,
         plugin: Arc<Plugin>,
     ) -> Result<(), StateError> {
         if plugin.description().new_version == Some(NewVersion::Rebuild)
             && let Some(old) = self.left_state()?
         {
-            return self.rebuild(digest, settings, plugin, old);
+            return self.rebuild(candidate, plugin, old);
         }
-        self.relieve(digest, plugin).await
+        if candidate.held {
+            self.candidates.push(Candidate { stage: Stage::Ready(plugin), ..candidate });
+            return Ok(());
+        }
+        self.relieve(candidate.digest, plugin).await
     }
 
     /// The state of the version at work, or of the one that was last.
@@ -60,22 +66,21 @@ impl Supervisor {
     /// Lets a loaded version make its tables anew, beside the one at work.
     fn rebuild(
         &mut self,
-        digest: String,
-        settings: String,
+        candidate: Candidate,
         plugin: Arc<Plugin>,
         old: Arc<VersionState>,
     ) -> Result<(), StateError> {
-        let store = &self.context.store;
-        let opened = self.open_candidate(&digest, || {
-            let state = store.open_rebuild(&digest, &plugin)?;
+        let (store, digest) = (&self.context.store, &candidate.digest);
+        let opened = self.open_candidate(digest, || {
+            let state = store.open_rebuild(digest, &plugin)?;
             if !reaction::is_spoilt(&state)? {
                 return Ok(state);
             }
             drop(state);
-            store.drop_state(&self.name, &digest);
-            store.open_rebuild(&digest, &plugin)
+            store.drop_state(&self.name, digest);
+            store.open_rebuild(digest, &plugin)
         });
-        self.begin(digest, settings, plugin, opened, |version, Context { scheduler, log, .. }| {
+        self.begin(candidate, plugin, opened, |version, Context { scheduler, log, .. }| {
             Folding::Reaction(reaction::rebuild(scheduler, version, Arc::clone(log), old))
         });
         Ok(())
@@ -105,7 +110,7 @@ impl Supervisor {
 
     /// A loaded version takes over at once, with the state that is left. The one at work
     /// ends first, so that no event is handled by both.
-    async fn relieve(&mut self, digest: String, plugin: Arc<Plugin>) -> Result<(), StateError> {
+    pub(super) async fn relieve(&mut self, digest: String, plugin: Arc<Plugin>) -> Result<(), StateError> {
         let old = self.end_live().await;
         let store = &self.context.store;
         let left = old.as_ref().map(|old| Arc::clone(old.state())).or_else(|| self.left.upgrade());
@@ -119,7 +124,7 @@ impl Supervisor {
             Ok(state) => self.promote(&digest, plugin, Arc::new(state), None),
             Err(error) => {
                 self.live = old.map(|old| self.work(old));
-                self.give_up_for_now(&error.to_string(), None);
+                self.give_up_for_now(&digest, &error.to_string(), None);
                 Ok(())
             }
         }
@@ -147,7 +152,7 @@ impl Supervisor {
         self.live = Some(self.work(Arc::clone(&version)));
         self.view.update(|view| {
             view.live = Some(version);
-            view.candidate = None;
+            view.drop_candidate(digest);
         });
         self.prune(keep)
     }

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::component;
 use crate::{
-    deploy::{Deployer, Other, Standing, StandingError},
+    deploy::{Deployer, NoVersion, Other, Standing, StandingError},
     event::Position,
     http::{
         POSITION, accept,
@@ -74,7 +74,7 @@ impl Parameters for KeptQuery {
 pub(crate) struct SettingsQuery {
     /// The text of its settings file; the live version's settings by default.
     #[param(required = false)]
-    settings: Option<String>,
+    pub(super) settings: Option<String>,
 }
 
 impl Parameters for SettingsQuery {
@@ -164,7 +164,8 @@ async fn answer(pair: [Standing; 2], samples: usize, headers: &HeaderMap) -> Res
     Ok(([(POSITION, position.to_string()), (header::VARY, "accept".to_owned())], response).into_response())
 }
 
-fn folded(standing: &Standing) -> Folded<'_> {
+/// What is compared of a version.
+pub(super) fn folded(standing: &Standing) -> Folded<'_> {
     let version = standing.version();
     Folded { version: version.digest(), description: version.plugin().description(), view: standing.view() }
 }
@@ -193,6 +194,12 @@ fn listing(pair: [Standing; 2]) -> Body {
     }))
 }
 
+impl From<NoVersion> for Problem {
+    fn from(error: NoVersion) -> Self {
+        Problem::new(Kind::NoSuchVersion, error.to_string()).with("versions", error.versions)
+    }
+}
+
 impl From<StandingError> for Problem {
     fn from(error: StandingError) -> Self {
         let detail = error.to_string();
@@ -202,9 +209,7 @@ impl From<StandingError> for Problem {
             StandingError::Future { at, head } => {
                 Problem::new(Kind::NoSuchEvent, detail).with("at", at).with("position", head)
             }
-            StandingError::NoVersion { versions, .. } => {
-                Problem::new(Kind::NoSuchVersion, detail).with("versions", versions)
-            }
+            StandingError::NoVersion(error) => error.into(),
             StandingError::OnItsWay { position, head, .. } => {
                 Problem::new(Kind::NotServed, detail).with("position", position).with("head", head).retry()
             }

@@ -6,6 +6,7 @@
 //! - `queries.rs`: `…/queries/{query}`; `arguments.rs`: from a URL's parameters
 //!   to what the query takes.
 //! - `compare.rs`: `…/compare`, with other code; `component.rs`: a component in a request.
+//! - `orders.rs`: `…/candidates`, `…/plan`, `…/promote`, `…/roll-back`, `…/abort`.
 //! - `reading.rs`: what all reads of state share: which version answers, how
 //!   long to wait for a position, the headers that tell about it.
 //!
@@ -16,6 +17,7 @@
 mod arguments;
 mod compare;
 mod component;
+mod orders;
 mod queries;
 mod reading;
 mod status;
@@ -41,6 +43,11 @@ pub(crate) fn routes(deployer: Arc<Deployer>) -> OpenApiRouter {
         .routes(routes!(tables::row))
         .routes(routes!(queries::get, queries::post))
         .routes(routes!(compare::with_kept, compare::with_component))
+        .routes(routes!(orders::deliver))
+        .routes(routes!(orders::plan))
+        .routes(routes!(orders::promote))
+        .routes(routes!(orders::roll_back))
+        .routes(routes!(orders::abort))
         .with_state(deployer)
 }
 

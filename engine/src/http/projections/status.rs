@@ -20,11 +20,16 @@ use crate::{
     http::{
         POSITION,
         etag::Tag,
-        parameters::{NoParameters, UrlQuery},
+        parameters::{NoParameters, Parameters, QueryString, UrlQuery},
         path::Segments,
         problem::{Kind, Problem, ProblemDocument},
     },
 };
+
+/// How many deployments are read, unless told otherwise.
+const DEPLOYMENTS: usize = 20;
+/// How many can be read.
+const MOST_DEPLOYMENTS: usize = 10_000;
 
 /// All projections.
 #[derive(Serialize, ToSchema)]
@@ -163,10 +168,26 @@ pub(crate) async fn output(
     json(&headers, status.position, &OutputDocument { output: status.output })
 }
 
+/// How many deployments to read.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeploymentsQuery {
+    /// At most so many: 20 by default, 10,000 at most.
+    #[param(required = false, minimum = 1, maximum = 10_000)]
+    limit: usize,
+}
+
+impl Parameters for DeploymentsQuery {
+    fn read(query: &mut QueryString) -> Result<Self, Problem> {
+        Ok(Self { limit: query.count("limit", MOST_DEPLOYMENTS)?.unwrap_or(DEPLOYMENTS) })
+    }
+}
+
 /// Read a projection's deployments
 #[utoipa::path(get, path = "/projections/{name}/deployments", tag = "projections", operation_id = "readDeployments",
-    description = "The last deployments: when, which version, from which file, how it ended and how long the replay took.",
-    params(("name" = String, Path, description = "The projection's name", example = "churn")),
+    description = "The last deployments: when, which version, from which file, who asked for it and why, how it ended and \
+        how long the replay took.",
+    params(("name" = String, Path, description = "The projection's name", example = "churn"), DeploymentsQuery),
     responses(
         (status = 200, description = "The deployments.", body = DeploymentsDocument, headers(("ETag" = String, description = "Of the list"))),
         (status = 304, description = "The list is as `If-None-Match` says."),
@@ -175,12 +196,13 @@ pub(crate) async fn output(
 pub(crate) async fn deployments(
     State(deployer): State<Arc<Deployer>>,
     Segments(segments): Segments<1>,
-    _query: UrlQuery<NoParameters>,
+    UrlQuery(query): UrlQuery<DeploymentsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let [name] = segments;
     let status = find(&deployer, &name)?;
-    json(&headers, status.position, &DeploymentsDocument { deployments: status.deployments })
+    let deployments = deployer.deployments(&name, query.limit)?;
+    json(&headers, status.position, &DeploymentsDocument { deployments })
 }
 
 /// Read a projection's dead letters

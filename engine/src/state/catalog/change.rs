@@ -2,35 +2,118 @@
 //! the deployment record that tells of it.
 
 use super::{
-    super::error::StateError, Catalog, DeploymentAction, DeploymentOutcome, DeploymentRecord, Replay,
+    super::error::StateError, Catalog, DeploymentAction, DeploymentOutcome, DeploymentRecord, Order, Replay,
     Station, VersionRecord, tables::Writing,
 };
 use crate::event::Timestamp;
 
 impl Catalog {
-    /// A new version appears: it becomes a candidate, whatever it was before,
-    /// its deployment begins, and other candidates of the name are superseded
-    /// (they are retired). The record's station counts for nothing.
-    pub fn deploy(&self, version: VersionRecord) -> Result<DeploymentRecord, StateError> {
+    /// A new version appears: it becomes a candidate, whatever it was before, and its
+    /// deployment begins. Unless it is held, other candidates of the name that are not are
+    /// superseded. The record's station counts for nothing. `from_file`: it is what the name's
+    /// file holds.
+    pub fn deploy(
+        &self,
+        version: VersionRecord,
+        order: Order,
+        from_file: bool,
+    ) -> Result<DeploymentRecord, StateError> {
         let writing = self.change()?;
         let when = version.created;
-        for mut other in writing.versions(&version.name)? {
-            if other.station == Station::Candidate && other.digest != version.digest {
-                other.station = Station::Retired;
-                end(&writing, &other, when, DeploymentOutcome::Superseded, None)?;
-                writing.put_version(&other)?;
-            }
+        if !version.held {
+            supersede(&writing, &version.name, &version.digest, when)?;
         }
         if let Some(open) = writing.open_deployment(&version.name, &version.digest)? {
             let outcome = DeploymentOutcome::Superseded;
             writing.put_deployment(DeploymentRecord { outcome, ended: Some(when), ..open })?;
         }
+        if from_file {
+            writing.put_file(&version.name, Some(&version.digest))?;
+        }
         let candidate = VersionRecord { station: Station::Candidate, reason: None, ..version };
         writing.put_version(&candidate)?;
-        let record = begun(&candidate, DeploymentAction::Deploy, when);
+        let record = begun(&candidate, DeploymentAction::Deploy, when, order);
         let record = writing.put_deployment(record)?;
         writing.commit()?;
         Ok(record)
+    }
+
+    /// Notes which version a name's file holds, where that is no deployment; none if the file is
+    /// gone.
+    pub fn set_file(&self, name: &str, digest: Option<&str>) -> Result<(), StateError> {
+        if self.file(name)?.as_deref() == digest {
+            return Ok(());
+        }
+        let writing = self.change()?;
+        writing.put_file(name, digest)?;
+        writing.commit()
+    }
+
+    /// Candidates that are not on trial are not to take over any more, but for `keep`.
+    pub fn supersede(&self, name: &str, keep: &str, when: Timestamp) -> Result<(), StateError> {
+        let writing = self.change()?;
+        supersede(&writing, name, keep, when)?;
+        writing.commit()
+    }
+
+    /// A candidate on trial is to take over as soon as it has caught up. Its deployment ends, and
+    /// that of its promotion begins.
+    pub fn release(&self, name: &str, digest: &str, when: Timestamp, order: Order) -> Result<(), StateError> {
+        let writing = self.change()?;
+        let mut version = find(&writing.versions(name)?, name, digest, "promote")?;
+        if version.station != Station::Candidate || !version.held {
+            return Err(refused(name, digest, "promote", "it is not on trial"));
+        }
+        supersede(&writing, name, digest, when)?;
+        let open = writing.open_deployment(name, digest)?;
+        let replay_began = open.as_ref().and_then(|open| open.replay_began);
+        end(&writing, &version, when, DeploymentOutcome::Tried, None)?;
+        version.held = false;
+        writing.put_version(&version)?;
+        let record = begun(&version, DeploymentAction::Promote, when, order);
+        writing.put_deployment(DeploymentRecord { replay_began, ..record })?;
+        writing.commit()
+    }
+
+    /// A version that was live before is to be again: it becomes a candidate, and catches up.
+    pub fn roll_back(
+        &self,
+        name: &str,
+        digest: &str,
+        when: Timestamp,
+        order: Order,
+    ) -> Result<(), StateError> {
+        let writing = self.change()?;
+        let mut version = find(&writing.versions(name)?, name, digest, "roll back to")?;
+        if version.station != Station::Standby {
+            return Err(refused(name, digest, "roll back to", "it does not stand by"));
+        }
+        supersede(&writing, name, digest, when)?;
+        version.station = Station::Candidate;
+        writing.put_version(&version)?;
+        writing.put_deployment(begun(&version, DeploymentAction::RollBack, when, order))?;
+        writing.commit()
+    }
+
+    /// A candidate is given up. One that was live before stands by again, as it did; another one
+    /// is forgotten, and its state should be deleted. Answers whether it is.
+    pub fn abort(&self, name: &str, digest: &str, when: Timestamp, order: Order) -> Result<bool, StateError> {
+        let writing = self.change()?;
+        let version = find(&writing.versions(name)?, name, digest, "abort")?;
+        if version.station != Station::Candidate {
+            return Err(refused(name, digest, "abort", "it is no candidate"));
+        }
+        end(&writing, &version, when, DeploymentOutcome::Aborted, None)?;
+        let outcome = DeploymentOutcome::Aborted;
+        let record = begun(&version, DeploymentAction::Abort, when, order);
+        writing.put_deployment(DeploymentRecord { outcome, ended: Some(when), ..record })?;
+        let forgotten = version.promoted.is_none();
+        match forgotten {
+            true => writing.remove_version(name, digest)?,
+            false => writing.put_version(&stood_by(version))?,
+        }
+        writing.commit()?;
+        Ok(forgotten)
     }
 
     /// A candidate begins to fold, or goes on after a restart; `events` is how
@@ -79,11 +162,12 @@ impl Catalog {
             _ => DeploymentAction::RollBack,
         };
         version.station = Station::Live;
+        version.held = false;
         version.promoted = Some(when);
         writing.put_version(&version)?;
         if !end(&writing, &version, when, DeploymentOutcome::Promoted, replay)? {
             let outcome = DeploymentOutcome::Promoted;
-            let record = begun(&version, action, when);
+            let record = begun(&version, action, when, Order::default());
             writing.put_deployment(DeploymentRecord { outcome, ended: Some(when), ..record })?;
         }
         writing.commit()
@@ -106,7 +190,7 @@ impl Catalog {
         writing.put_version(&version)?;
         let outcome = DeploymentOutcome::Failed { reason: reason.to_owned() };
         if !end(&writing, &version, when, outcome.clone(), replay)? {
-            let record = begun(&version, DeploymentAction::Fail, when);
+            let record = begun(&version, DeploymentAction::Fail, when, Order::default());
             writing.put_deployment(DeploymentRecord { outcome, ended: Some(when), ..record })?;
         }
         writing.commit()
@@ -126,7 +210,7 @@ impl Catalog {
             writing.put_version(&version)?;
             let outcome = DeploymentOutcome::Retired;
             if !end(&writing, &version, when, outcome.clone(), None)? {
-                let record = begun(&version, DeploymentAction::Retire, when);
+                let record = begun(&version, DeploymentAction::Retire, when, Order::default());
                 writing.put_deployment(DeploymentRecord { outcome, ended: Some(when), ..record })?;
             }
         }
@@ -195,6 +279,27 @@ fn stand_by(writing: &Writing<'_>, versions: &[VersionRecord]) -> Result<(), Sta
     Ok(())
 }
 
+/// Candidates that were to take over are not any more: something newer is. One that was live
+/// before stands by again, others retire.
+fn supersede(writing: &Writing<'_>, name: &str, keep: &str, when: Timestamp) -> Result<(), StateError> {
+    for other in writing.versions(name)? {
+        if other.station == Station::Candidate && !other.held && other.digest != keep {
+            end(writing, &other, when, DeploymentOutcome::Superseded, None)?;
+            let other = match other.promoted {
+                Some(_) => stood_by(other),
+                None => VersionRecord { station: Station::Retired, ..other },
+            };
+            writing.put_version(&other)?;
+        }
+    }
+    Ok(())
+}
+
+/// A candidate that was live before, and stands by again.
+fn stood_by(version: VersionRecord) -> VersionRecord {
+    VersionRecord { station: Station::Standby, held: false, ..version }
+}
+
 /// Ends the version's deployment. `false`: it has none that is under way.
 fn end(
     writing: &Writing<'_>,
@@ -214,7 +319,12 @@ fn end(
     Ok(true)
 }
 
-fn begun(version: &VersionRecord, action: DeploymentAction, when: Timestamp) -> DeploymentRecord {
+fn begun(
+    version: &VersionRecord,
+    action: DeploymentAction,
+    when: Timestamp,
+    Order { actor, note }: Order,
+) -> DeploymentRecord {
     DeploymentRecord {
         id: 0,
         name: version.name.clone(),
@@ -228,6 +338,8 @@ fn begun(version: &VersionRecord, action: DeploymentAction, when: Timestamp) -> 
         replay_began: None,
         replay_micros: None,
         events: None,
+        actor,
+        note,
     }
 }
 

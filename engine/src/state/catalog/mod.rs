@@ -19,7 +19,7 @@ use std::path::Path;
 use redb::{Database, ReadTransaction, ReadableDatabase, backends::InMemoryBackend};
 
 pub use self::records::{
-    DeploymentAction, DeploymentOutcome, DeploymentRecord, Replay, Station, VersionRecord,
+    DeploymentAction, DeploymentOutcome, DeploymentRecord, Order, Replay, Station, VersionRecord,
 };
 use super::{
     error::{Origin, StateError},
@@ -94,6 +94,11 @@ impl Catalog {
     /// The last deployments of a name, the latest first.
     pub fn deployments_of(&self, name: &str, limit: usize) -> Result<Vec<DeploymentRecord>, StateError> {
         tables::deployments(&self.read()?, Some(name), limit, &self.origin)
+    }
+
+    /// The version that a name's file in the plug-ins folder held when it was last acted upon.
+    pub fn file(&self, name: &str) -> Result<Option<String>, StateError> {
+        tables::file(&self.read()?, name, &self.origin)
     }
 
     fn read(&self) -> Result<ReadTransaction, StateError> {

@@ -57,6 +57,19 @@ pub struct VersionRecord {
     pub promoted: Option<Timestamp>,
     /// Why it failed.
     pub reason: Option<String>,
+    /// A candidate on trial: it keeps up beside the live version and takes over only when it
+    /// is told to.
+    #[serde(default)]
+    pub held: bool,
+}
+
+/// Who asked for a change, and what they said of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// Who; absent: nobody did, a file in the plug-ins folder has changed.
+    pub actor: Option<String>,
+    /// What they said of it.
+    pub note: Option<String>,
 }
 
 /// What a deployment set out to do.
@@ -65,8 +78,12 @@ pub struct VersionRecord {
 pub enum DeploymentAction {
     /// Replay a new version and promote it.
     Deploy,
+    /// Make a candidate live that was on trial.
+    Promote,
     /// Make a version live that had been before.
     RollBack,
+    /// Give up a candidate.
+    Abort,
     /// Take a plug-in out of service, because its file is gone.
     Retire,
     /// Put a retired version back into service, because its file is back.
@@ -90,6 +107,10 @@ pub enum DeploymentOutcome {
     },
     /// A newer version appeared before this one had caught up.
     Superseded,
+    /// It was on trial, until another deployment promoted it.
+    Tried,
+    /// It was given up.
+    Aborted,
     /// The file went away.
     Retired,
 }
@@ -124,6 +145,12 @@ pub struct DeploymentRecord {
     pub replay_micros: Option<u64>,
     /// How many events the replay folded.
     pub events: Option<u64>,
+    /// Who asked for it; absent: the plug-ins folder.
+    #[serde(default)]
+    pub actor: Option<String>,
+    /// What they said of it.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// What a replay took, to be kept with its deployment.

@@ -22,6 +22,10 @@ const DEPLOYMENTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("
 /// Name and id.
 const BY_NAME: TableDefinition<'static, (&str, u64), ()> = TableDefinition::new("deployments-by-name");
 
+/// By name: the digest of the version that the file in the plug-ins folder holds, as it was
+/// last acted upon.
+const FILES: TableDefinition<'static, &str, &str> = TableDefinition::new("files");
+
 /// Makes a new file's tables, or checks an old one's format.
 pub(super) fn initialise(database: &Database, origin: &Origin) -> Result<(), StateError> {
     let action = "initialise the file";
@@ -43,6 +47,7 @@ pub(super) fn initialise(database: &Database, origin: &Origin) -> Result<(), Sta
         write.open_table(VERSIONS).map_err(origin.failed(action))?;
         write.open_table(DEPLOYMENTS).map_err(origin.failed(action))?;
         write.open_table(BY_NAME).map_err(origin.failed(action))?;
+        write.open_table(FILES).map_err(origin.failed(action))?;
     }
     write.commit().map_err(origin.failed(action))
 }
@@ -103,6 +108,22 @@ pub(super) fn deployments(
     Ok(records)
 }
 
+/// The version that a name's file held when it was last acted upon.
+pub(super) fn file(
+    read: &ReadTransaction,
+    name: &str,
+    origin: &Origin,
+) -> Result<Option<String>, StateError> {
+    let action = "read what the files hold";
+    let table = match read.open_table(FILES) {
+        // A file from before it was noted.
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        table => table.map_err(origin.failed(action))?,
+    };
+    let digest = table.get(name).map_err(origin.failed(action))?;
+    Ok(digest.map(|digest| digest.value().to_owned()))
+}
+
 /// A transaction that changes the catalog, durably.
 pub(super) struct Writing<'a> {
     write: WriteTransaction,
@@ -132,6 +153,17 @@ impl<'a> Writing<'a> {
         let action = "remove a version";
         let mut table = self.write.open_table(VERSIONS).map_err(self.origin.failed(action))?;
         table.remove((name, digest)).map_err(self.origin.failed(action))?;
+        Ok(())
+    }
+
+    /// Notes which version a name's file holds; none if there is no file.
+    pub(super) fn put_file(&self, name: &str, digest: Option<&str>) -> Result<(), StateError> {
+        let action = "write what a file holds";
+        let mut table = self.write.open_table(FILES).map_err(self.origin.failed(action))?;
+        match digest {
+            Some(digest) => drop(table.insert(name, digest).map_err(self.origin.failed(action))?),
+            None => drop(table.remove(name).map_err(self.origin.failed(action))?),
+        }
         Ok(())
     }
 

@@ -17,7 +17,13 @@ fn version(name: &str, digest: &str, created: i64) -> VersionRecord {
         created: at(created),
         promoted: None,
         reason: None,
+        held: false,
     }
+}
+
+/// As when the name's file has changed.
+fn deploy(catalog: &Catalog, version: VersionRecord) {
+    catalog.deploy(version, Order::default(), true).unwrap();
 }
 
 /// A line a version: `digest station`.
@@ -40,20 +46,20 @@ fn deployments(catalog: &Catalog, name: &str) -> Vec<String> {
 fn a_version_goes_its_way() {
     let catalog = Catalog::in_memory().unwrap();
     let replay = Some(Replay { micros: 5_000, events: 42 });
-    catalog.deploy(version("churn", "one", 1)).unwrap();
+    deploy(&catalog, version("churn", "one", 1));
     assert_eq!(stations(&catalog, "churn"), ["one Candidate"]);
     assert!(catalog.live("churn").unwrap().is_none());
     catalog.promote("churn", "one", at(2), replay).unwrap();
     assert_eq!(catalog.live("churn").unwrap().unwrap().promoted, Some(at(2)));
 
-    catalog.deploy(version("churn", "two", 3)).unwrap();
+    deploy(&catalog, version("churn", "two", 3));
     assert_eq!(stations(&catalog, "churn"), ["one Live", "two Candidate"]);
-    catalog.deploy(version("churn", "three", 4)).unwrap();
+    deploy(&catalog, version("churn", "three", 4));
     assert_eq!(stations(&catalog, "churn"), ["one Live", "two Retired", "three Candidate"]);
     catalog.promote("churn", "three", at(5), None).unwrap();
     assert_eq!(stations(&catalog, "churn"), ["one Standby", "two Retired", "three Live"]);
 
-    catalog.deploy(version("churn", "four", 6)).unwrap();
+    deploy(&catalog, version("churn", "four", 6));
     catalog.fail("churn", "four", "it loops", at(7), replay).unwrap();
     catalog.promote("churn", "one", at(8), None).unwrap();
     assert_eq!(stations(&catalog, "churn"), ["one Live", "two Retired", "three Standby", "four Failed"]);
@@ -83,7 +89,7 @@ fn at_most_one_version_of_a_name_is_live() {
     let catalog = Catalog::in_memory().unwrap();
     let digests = ["a", "b", "c"];
     for (second, digest) in (0..).zip(digests) {
-        catalog.deploy(version("churn", digest, second)).unwrap();
+        deploy(&catalog, version("churn", digest, second));
         catalog.promote("churn", digest, at(second), None).unwrap();
     }
     // Any of the three, in an order that has nothing to say.
@@ -104,7 +110,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
         refused(catalog.promote("churn", "one", at(1), None)),
         "the catalog cannot promote version one of \"churn\": it does not know that version"
     );
-    catalog.deploy(version("churn", "one", 1)).unwrap();
+    deploy(&catalog, version("churn", "one", 1));
     assert!(refused(catalog.resume("churn", "one", at(2))).contains("it is not retired"));
     assert!(refused(catalog.set_station("churn", "one", Station::Live)).contains("stand by"));
     catalog.fail("churn", "one", "it traps", at(2), None).unwrap();
@@ -112,12 +118,12 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
     assert_eq!(stations(&catalog, "churn"), ["one Failed"]);
     assert_eq!(catalog.version("churn", "one").unwrap().unwrap().reason.as_deref(), Some("it traps"));
 
-    catalog.deploy(version("churn", "two", 4)).unwrap();
+    deploy(&catalog, version("churn", "two", 4));
     catalog.promote("churn", "two", at(5), None).unwrap();
     catalog.promote("churn", "two", at(7), None).unwrap();
     assert_eq!(deployments(&catalog, "churn").len(), 2);
     // One whose code or state was lost begins anew.
-    catalog.deploy(version("churn", "two", 8)).unwrap();
+    deploy(&catalog, version("churn", "two", 8));
     assert_eq!(catalog.live("churn").unwrap(), None);
 }
 
@@ -125,7 +131,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
 fn names_do_not_mix_and_forgetting_keeps_the_records() {
     let catalog = Catalog::in_memory().unwrap();
     for name in ["churn", "churns", "chur"] {
-        catalog.deploy(version(name, "one", 1)).unwrap();
+        deploy(&catalog, version(name, "one", 1));
     }
     assert_eq!(catalog.names().unwrap(), ["chur", "churn", "churns"]);
     catalog.promote("churn", "one", at(2), None).unwrap();
@@ -146,7 +152,7 @@ fn every_change_is_durable() {
     let catalog = Catalog::open(&path).unwrap();
     assert!(matches!(Catalog::open(&path), Err(StateError::InUse { .. })));
     let one = version("churn", "one", 1);
-    catalog.deploy(one.clone()).unwrap();
+    deploy(&catalog, one.clone());
     catalog.promote("churn", "one", at(2), None).unwrap();
     // The file as a kill would leave it now.
     std::fs::copy(&path, &copy).unwrap();
@@ -159,7 +165,7 @@ fn every_change_is_durable() {
 #[test]
 fn a_replay_over_a_restart_is_one() {
     let catalog = Catalog::in_memory().unwrap();
-    catalog.deploy(version("churn", "one", 1)).unwrap();
+    deploy(&catalog, version("churn", "one", 1));
     let begin = |digest, events, second| catalog.begin_replay("churn", digest, events, at(second)).unwrap();
     assert_eq!(begin("one", 0, 2), Replay::default());
     assert_eq!(begin("one", 30, 7), Replay { micros: 5_000_000, events: 30 });
@@ -167,7 +173,7 @@ fn a_replay_over_a_restart_is_one() {
     assert_eq!(begin("one", 0, 1), Replay::default());
     catalog.promote("churn", "one", at(9), None).unwrap();
     // What it had folded when its next deployment began belongs to the one before.
-    catalog.deploy(version("churn", "one", 10)).unwrap();
+    deploy(&catalog, version("churn", "one", 10));
     assert_eq!(begin("one", 100, 11), Replay::default());
     assert_eq!(begin("one", 107, 12), Replay { micros: 1_000_000, events: 7 });
     assert_eq!(begin("none", 5, 12), Replay::default());

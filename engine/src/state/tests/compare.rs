@@ -26,7 +26,8 @@ proptest! {
         let other: Vec<_> = one.iter().chain(&more).cloned().collect();
         apply(&mut models[0], &one);
         apply(&mut models[1], &other);
-        let (before, after) = (state(&one).view().unwrap(), state(&other).view().unwrap());
+        let states = [state(&one), state(&other)];
+        let [before, after] = states.each_ref().map(|state| state.view().unwrap());
         for table in 0..2 {
             let [left, right] = [&models[0][table], &models[1][table]];
             let keys: BTreeSet<_> = left.keys().chain(right.keys()).collect();
