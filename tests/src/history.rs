@@ -102,7 +102,8 @@ impl Expected {
         expected
     }
 
-    fn fold(&mut self, event: &Value) {
+    /// Folds one more event.
+    pub fn fold(&mut self, event: &Value) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let subject = text(&event["subject"]);
         let event_type = text(&event["type"]);

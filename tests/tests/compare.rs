@@ -142,7 +142,7 @@ fn what_cannot_be_compared_says_why() {
         server.client().post(&format!("{churn}?settings=%5Blimit%5D"), WASM, components::bytes("churn"));
     assert!(unread.problem(400)["detail"].as_str().unwrap().contains("unknown field `limit`"));
     // It traps at the first event.
-    let halted = post(WASM, &components::bytes("panics")).problem(409);
+    let halted = post(WASM, &components::bytes("refuses")).problem(409);
     assert!(halted["detail"].as_str().unwrap().contains("position 1"), "{halted}");
     let reaction = post(WASM, &components::bytes("activation-mail")).problem(409);
     assert_eq!(reaction["type"], "/problems/is-reaction");

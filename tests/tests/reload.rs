@@ -65,11 +65,15 @@ fn a_client_that_polls_sees_old_answers_then_new_ones_and_no_failure() {
     let seen = thread::scope(|scope| {
         let poller = scope.spawn(|| {
             let mut seen = Vec::new();
-            while !done.load(Ordering::Relaxed) {
+            loop {
+                // Once more when all is done.
+                let is_last = done.load(Ordering::Relaxed);
                 seen.push(poll(server.client()));
+                if is_last {
+                    return seen;
+                }
                 thread::sleep(Duration::from_millis(5));
             }
-            seen
         });
         // Events keep coming while versions change.
         let writer = scope.spawn(|| {

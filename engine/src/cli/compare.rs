@@ -15,7 +15,7 @@ use super::{
         output::Output,
     },
 };
-use crate::{event::Position, query::Comparison};
+use crate::query::Comparison;
 
 /// Compare what other code makes of the same history with what the live version made of it
 ///
@@ -34,9 +34,9 @@ pub struct Args {
     /// A version to compare with, by how its digest begins [default: the newest candidate]
     #[arg(long, value_name = "DIGEST")]
     candidate: Option<String>,
-    /// Compare both as they were at this position [default: where the live version stands]
-    #[arg(long, value_name = "POSITION")]
-    at: Option<Position>,
+    /// Compare both as they stood then [default: where the live version stands]
+    #[arg(long, value_name = "POSITION|TIME")]
+    at: Option<String>,
     /// Show so many rows of each table
     #[arg(long, value_name = "NUMBER", default_value_t = 5, conflicts_with = "list")]
     samples: usize,
@@ -79,7 +79,7 @@ impl Args {
                 request.header(header::CONTENT_TYPE, "application/wasm").body(wasm)
             }
         };
-        let request = request.query(&[("at", self.at)]);
+        let request = request.query(&[("at", &self.at)]);
         Ok(match self.list {
             true => request.header(header::ACCEPT, "application/x-ndjson"),
             false => request.query(&[("samples", self.samples)]),

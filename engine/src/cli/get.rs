@@ -10,6 +10,7 @@ use super::{
     exit::{Exit, Failure},
     support::{
         client::{Client, Place},
+        freshness::{Freshness, Moment},
         json_table,
         output::note,
         text,
@@ -54,25 +55,9 @@ pub struct Args {
     #[command(flatten)]
     freshness: Freshness,
     #[command(flatten)]
+    moment: Moment,
+    #[command(flatten)]
     place: Place,
-}
-
-/// How fresh an answer must be.
-#[derive(Debug, clap::Args)]
-pub struct Freshness {
-    /// Wait until the plug-in has seen the event at this position
-    #[arg(long, value_name = "POSITION")]
-    at_least: Option<Position>,
-    /// How long to wait for that: 5s, 250ms, 1m
-    #[arg(long, requires = "at_least")]
-    timeout: Option<String>,
-}
-
-impl Freshness {
-    /// Adds what was asked for to a request.
-    pub fn apply(&self, request: RequestBuilder) -> RequestBuilder {
-        request.query(&[("at-least", &self.at_least)]).query(&[("timeout", &self.timeout)])
-    }
 }
 
 #[derive(Deserialize)]
@@ -89,8 +74,9 @@ struct Row {
 }
 
 /// Runs the command.
-pub async fn run(args: Args, context: &mut Context) -> Result<()> {
+pub async fn run(mut args: Args, context: &mut Context) -> Result<()> {
     let client = args.place.required_server(&context.settings)?;
+    args.moment.lend(&client, &args.name).await?;
     match args.key.is_empty() {
         true => rows(args, &client, context).await,
         false => one(args, &client, context).await,
@@ -100,7 +86,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
 async fn one(args: Args, client: &Client, context: &mut Context) -> Result<()> {
     let path = ["projections", &args.name, "tables", &args.table];
     let path: Vec<&str> = path.into_iter().chain(args.key.iter().map(String::as_str)).collect();
-    let row: Value = client.json(args.freshness.apply(client.get(&path))).await?;
+    let row: Value = client.json(args.moment.apply(args.freshness.apply(client.get(&path)))).await?;
     match (context.output.is_json(), row.get("value")) {
         (false, Some(value)) => context.output.shown(value)?,
         _ => context.output.json(&row)?,
@@ -159,6 +145,7 @@ impl Args {
             ("cursor", cursor.as_deref()),
         ];
         let given: Vec<_> = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        self.freshness.apply(request.query(&given).query(&[("limit", limit.min(PAGE))]))
+        let request = request.query(&given).query(&[("limit", limit.min(PAGE))]);
+        self.moment.apply(self.freshness.apply(request))
     }
 }

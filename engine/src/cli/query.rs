@@ -7,8 +7,10 @@ use serde_json::Value;
 use super::{
     Context,
     exit::{Exit, Failure},
-    get::Freshness,
-    support::client::Place,
+    support::{
+        client::Place,
+        freshness::{Freshness, Moment},
+    },
 };
 
 /// Ask a plug-in one of its queries
@@ -29,18 +31,21 @@ pub struct Args {
     #[command(flatten)]
     freshness: Freshness,
     #[command(flatten)]
+    moment: Moment,
+    #[command(flatten)]
     place: Place,
 }
 
 /// Runs the command.
-pub async fn run(args: Args, context: &mut Context) -> Result<()> {
+pub async fn run(mut args: Args, context: &mut Context) -> Result<()> {
     let client = args.place.required_server(&context.settings)?;
+    args.moment.lend(&client, &args.name).await?;
     let path = ["projections", &args.name, "queries", &args.query];
     let request = match &args.arguments {
         Some(json) => client.request(Method::POST, &path).json(&object(json)?),
         None => client.get(&path).query(&args.parameters),
     };
-    let answer: Value = client.json(args.freshness.apply(request)).await?;
+    let answer: Value = client.json(args.moment.apply(args.freshness.apply(request))).await?;
     match context.output.is_json() {
         true => context.output.json(&answer)?,
         false => context.output.shown(&answer)?,

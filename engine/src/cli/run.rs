@@ -175,7 +175,8 @@ impl Done {
                 .into());
         };
         let arguments = arguments(&query.parameters, question.parameters);
-        let answer = query::call(&self.version, &question.name, arguments).await;
+        let view = self.version.state().view()?;
+        let answer = query::call(&self.version, view, &question.name, arguments).await;
         let answer = answer.map_err(|error| Failure::new(Exit::Input, error.to_string()))?;
         let answer: Value =
             serde_json::from_slice(&answer.body).context("the plug-in's answer is no JSON")?;

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::{NoVersion, NotServed, supervisor::Context};
 use crate::{
     event::Position,
+    log::LogError,
     plugin::{Plugin, PluginError, Settings, SettingsError, description::Kind},
     projection::{self, Halt, Phase, Version},
     state::{StateError, View, catalog::VersionRecord},
@@ -28,12 +29,12 @@ impl Standing {
     }
 
     /// The version.
-    pub fn version(&self) -> &Version {
+    pub fn version(&self) -> &Arc<Version> {
         &self.version
     }
 
     /// Its state.
-    pub fn view(&self) -> &View {
+    pub fn view(&self) -> &Arc<View> {
         &self.view
     }
 }
@@ -102,6 +103,9 @@ pub enum StandingError {
     /// The store failed.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
 impl Context {
@@ -115,7 +119,8 @@ impl Context {
         self.host.load(&record.name, &wasm, &settings).await.map_err(StandingError::Plugin)
     }
 
-    /// Folds the log up to a position, in a room of its own.
+    /// Folds the log up to a position, in a room of its own: from the version's nearest snapshot
+    /// before it, or from the first event.
     pub(super) async fn fold_apart(
         &self,
         digest: &str,
@@ -126,7 +131,7 @@ impl Context {
         if plugin.kind() == Kind::Reaction {
             return Err(StandingError::Reaction { name });
         }
-        let (room, state) = self.store.open_room(digest, &plugin)?;
+        let (room, state) = self.store.open_room(digest, &plugin, to)?;
         let version = Arc::new(Version::new(&name, digest, plugin, Arc::new(state)).up_to(to));
         let run = projection::start(&self.scheduler, Arc::clone(&version), Arc::clone(&self.log), false);
         let mut progress = version.progress();

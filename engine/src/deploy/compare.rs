@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     event::Position,
+    log::Moment,
     plugin::{Settings, description::Kind, version_digest},
     projection::{Hold, Phase, Version},
     state::{
@@ -41,8 +42,9 @@ impl Deployer {
         &self,
         name: &str,
         other: Other,
-        at: Option<Position>,
+        at: Option<Moment>,
     ) -> Result<[Standing; 2], StandingError> {
+        let at = at.map(|moment| moment.position(&*self.registry.context().log)).transpose()?;
         let live = self.live(name)?;
         if live.plugin().kind() == Kind::Reaction {
             return Err(StandingError::Reaction { name: name.to_owned() });
@@ -52,7 +54,7 @@ impl Deployer {
             Other::Kept(digest) => self.kept(name, digest.as_deref())?,
         };
         if let Some(at) = at {
-            return Ok([self.standing(&live, at).await?, self.kept_at(&record, at).await?]);
+            return Ok([self.live_at(&live, at).await?, self.kept_at(&record, at).await?]);
         }
         if let Some(running) = self.running(name, &record.digest) {
             return self.abreast(name, live, running).await;
@@ -78,7 +80,7 @@ impl Deployer {
         let plugin = context.host.load(live.name(), wasm, &settings).await;
         let plugin = plugin.map_err(StandingError::Plugin)?;
         let live = match at {
-            Some(at) => self.standing(&live, at).await?,
+            Some(at) => self.live_at(&live, at).await?,
             None => {
                 let view = live.state().view()?;
                 Standing::of(live, view)
@@ -90,7 +92,7 @@ impl Deployer {
     }
 
     /// A version that runs, as it stood at a position.
-    async fn standing(&self, version: &Arc<Version>, at: Position) -> Result<Standing, StandingError> {
+    async fn live_at(&self, version: &Arc<Version>, at: Position) -> Result<Standing, StandingError> {
         let view = version.state().view()?;
         if view.position() == at {
             return Ok(Standing::of(Arc::clone(version), view));
@@ -111,13 +113,13 @@ impl Deployer {
 
     /// The version of a name whose digest begins like `digest`; the newest candidate where
     /// nothing is said.
-    fn kept(&self, name: &str, digest: Option<&str>) -> Result<VersionRecord, StandingError> {
+    pub(super) fn kept(&self, name: &str, digest: Option<&str>) -> Result<VersionRecord, StandingError> {
         let versions = self.registry.context().catalog.versions(name)?;
         Ok(choose(name, versions, digest, Station::Candidate)?)
     }
 
     /// A version that runs beside the live one, or is it.
-    fn running(&self, name: &str, digest: &str) -> Option<Arc<Version>> {
+    pub(super) fn running(&self, name: &str, digest: &str) -> Option<Arc<Version>> {
         let view = self.registry.view(name)?.get();
         let candidates = view.candidates.into_iter().filter_map(|candidate| candidate.version);
         view.live.into_iter().chain(candidates).find(|version| version.digest() == digest)

@@ -13,7 +13,8 @@
 //! - [`Plan`] (`plan.rs`): what would be done, before it is; `choose.rs`: which version is meant.
 //! - `work.rs`: a version at work, a projection or a reaction.
 //! - `apart.rs`: code folded over history apart from all that runs ([`Standing`]).
-//!   `compare.rs`: two versions of a name at one position.
+//!   `compare.rs`: two versions of a name at one position; `past.rs`: looking back.
+//! - `snapshots.rs`: states that are kept in the background, to look back.
 //! - `store.rs`: where code and state of versions lie on disk.
 //! - `view.rs`: what readers see of a name, switched in one step.
 //! - [`status`]: the same as documents for people and machines.
@@ -25,8 +26,10 @@ mod candidate;
 mod choose;
 mod compare;
 mod folder;
+mod past;
 mod plan;
 mod registry;
+mod snapshots;
 pub mod status;
 mod store;
 mod supervisor;
@@ -36,7 +39,7 @@ mod work;
 
 use std::{path::PathBuf, sync::Arc};
 
-use tokio::sync::watch as channel;
+use tokio::sync::{Semaphore, watch as channel};
 
 pub use self::{
     apart::{Standing, StandingError},
@@ -48,6 +51,7 @@ pub use self::{
 };
 use self::{
     folder::Sighting,
+    past::Past,
     registry::Registry,
     status::{DeploymentStatus, PluginStatus},
     store::Store,
@@ -137,6 +141,7 @@ pub enum PurgeError {
 /// All plug-ins and their versions. Cheap to share.
 pub struct Deployer {
     registry: Arc<Registry>,
+    past: Arc<Past>,
     looked: channel::Receiver<Looked>,
 }
 
@@ -151,7 +156,10 @@ impl Deployer {
     ) -> Result<Self, StateError> {
         let catalog = Catalog::open(&settings.data.join("catalog.redb"))?;
         let store = Store::new(&settings.data, settings.state_cache_bytes);
-        let registry = Registry::new(supervisor::Context { host, scheduler, log, catalog, store });
+        store.tidy(&catalog.all_versions()?);
+        let snapshotting = Semaphore::new(1);
+        let context = supervisor::Context { host, scheduler, log, catalog, store, snapshotting };
+        let registry = Registry::new(context);
         let names = registry.context().catalog.names()?;
         for name in &names {
             registry.know(name);
@@ -161,7 +169,7 @@ impl Deployer {
         let looked = channel::Sender::new(Looked::default());
         let receiver = looked.subscribe();
         tokio::spawn(watch::watch_folder(settings.plugins, Arc::clone(&registry), names, looked));
-        Ok(Self { registry, looked: receiver })
+        Ok(Self { registry, past: Past::start(), looked: receiver })
     }
 
     /// The version that answers for a name.

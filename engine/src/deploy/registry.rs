@@ -38,7 +38,7 @@ impl Registry {
         })
     }
 
-    pub(super) fn context(&self) -> &Context {
+    pub(super) fn context(&self) -> &Arc<Context> {
         &self.context
     }
 
@@ -153,6 +153,8 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::{super::view::ViewState, *};
+    use tokio::sync::Semaphore;
+
     use crate::{
         deploy::{folder::Sighting, store::Store},
         log::MemoryLog,
@@ -168,6 +170,7 @@ mod tests {
             log: Arc::new(MemoryLog::default()),
             catalog: Catalog::in_memory().unwrap(),
             store: Store::new(data, 1 << 20),
+            snapshotting: Semaphore::new(1),
         })
     }
 

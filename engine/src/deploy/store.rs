@@ -9,8 +9,9 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
+    event::Position,
     plugin::{Plugin, description::Kind},
-    state::{StateError, StateFolder, VersionState},
+    state::{KeptState, StateError, StateFolder, VersionState, View, catalog::VersionRecord},
 };
 
 /// `components/<digest>.wasm`, `rooms/`; for state see [`StateFolder`].
@@ -79,12 +80,13 @@ impl Store {
         self.state.open(plugin.name(), digest, plugin.tables(), partitions, self.state_cache_bytes)
     }
 
-    /// An empty state for a version that is folded apart, and the folder that it is deleted
-    /// with.
+    /// A state for a version that is folded apart up to a position, and the folder that it is
+    /// deleted with: a copy of its nearest snapshot, or else an empty one.
     pub(super) fn open_room(
         &self,
         digest: &str,
         plugin: &Plugin,
+        to: Position,
     ) -> Result<(TempDir, VersionState), StateError> {
         let room = fs::create_dir_all(&self.rooms).and_then(|()| TempDir::new_in(&self.rooms));
         let room = room.map_err(|error| StateError::Storage {
@@ -93,9 +95,52 @@ impl Store {
             source: Arc::new(error),
         })?;
         let folder = StateFolder::new(room.path());
+        let (name, tables, partitions) = (plugin.name(), plugin.tables(), plugin.partitions());
         let cache = self.state_cache_bytes;
-        let state = folder.open(plugin.name(), digest, plugin.tables(), plugin.partitions(), cache)?;
+        let kept = self.snapshots(name, digest);
+        for snapshot in kept.iter().rev().filter(|snapshot| snapshot.position <= to) {
+            let from = (&self.state, snapshot.position);
+            match folder.open_kept(from, name, digest, tables, partitions, cache) {
+                Ok(state) => return Ok((room, state)),
+                // It may have been given up meanwhile; what it holds can be folded again.
+                Err(error) => {
+                    let position = snapshot.position;
+                    tracing::debug!(plugin = name, position, %error, "a snapshot is not used");
+                    folder.purge(name, digest)?;
+                }
+            }
+        }
+        let state = folder.open(name, digest, tables, partitions, cache)?;
         Ok((room, state))
+    }
+
+    /// The snapshots of a version, the earliest first. None where they cannot be listed: they only
+    /// spare work.
+    pub(super) fn snapshots(&self, name: &str, digest: &str) -> Vec<KeptState> {
+        self.state.kept(name, digest).unwrap_or_else(|error| {
+            tracing::warn!(plugin = name, %error, "the snapshots cannot be listed");
+            Vec::new()
+        })
+    }
+
+    /// Keeps a version's state as it stands in a view.
+    pub(super) fn take_snapshot(&self, name: &str, digest: &str, view: &View) -> Result<(), StateError> {
+        self.state.keep(name, digest, view)
+    }
+
+    /// Gives up a snapshot.
+    pub(super) fn drop_snapshot(&self, name: &str, digest: &str, at: Position) -> Result<(), StateError> {
+        self.state.give_up(name, digest, at)
+    }
+
+    /// Deletes what a process that was killed has left of snapshots.
+    pub(super) fn tidy(&self, versions: &[VersionRecord]) {
+        let is_known = |name: &str, digest: &str| {
+            versions.iter().any(|version| version.name == name && version.digest == digest)
+        };
+        if let Err(error) = self.state.tidy(is_known) {
+            tracing::warn!(%error, "what an earlier run left of snapshots was not deleted");
+        }
     }
 
     /// The state in which a version of a reaction makes its tables anew.

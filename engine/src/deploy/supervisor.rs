@@ -15,7 +15,7 @@ pub(super) use orders::{Delivery, Ordered};
 pub use orders::{OrderError, Wish};
 use std::sync::{Arc, Weak};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
     PurgeError,
@@ -43,6 +43,8 @@ pub(super) struct Context {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) catalog: Catalog,
     pub(super) store: Store,
+    /// Snapshots are taken one at a time.
+    pub(super) snapshotting: Semaphore,
 }
 
 /// What a supervisor can be told.
@@ -162,7 +164,7 @@ impl Supervisor {
 
     /// Starts a version that serves.
     fn work(&mut self, version: Arc<Version>) -> Work {
-        let work = Work::start(&self.context.scheduler, version, Arc::clone(&self.context.log));
+        let work = Work::start(&self.context, version);
         self.view.update(|view| view.reaction = work.handle().cloned());
         if work.handle().is_some() {
             self.left = Arc::downgrade(work.version().state());
@@ -306,8 +308,8 @@ impl Supervisor {
             view.live = Some(Arc::clone(&version));
             view.drop_candidate(version.digest());
         });
-        if let Folding::Projection(run) = candidate.run {
-            self.live = Some(Work::Projection(run));
+        if let Folding::Projection(projecting) = candidate.run {
+            self.live = Some(Work::Projection(projecting));
         }
         self.prune(version.plugin().settings().policies.keep)
     }

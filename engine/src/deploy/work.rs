@@ -2,31 +2,53 @@
 
 use std::sync::Arc;
 
+use super::{snapshots::Snapshots, supervisor::Context};
 use crate::{
-    log::EventLog,
     plugin::description::Kind,
-    projection::{self, Scheduler, Version},
+    projection::{self, Version},
     reaction,
 };
 
+/// A projection that folds, of which snapshots are taken.
+pub(super) struct Projecting {
+    run: projection::Run,
+    snapshots: Snapshots,
+}
+
+impl Projecting {
+    /// Starts a version. One that serves readers comes before those that do not.
+    pub(super) fn start(context: &Arc<Context>, version: Arc<Version>, serves: bool) -> Self {
+        let snapshots = Snapshots::of(context, &version);
+        let run = projection::start(&context.scheduler, version, Arc::clone(&context.log), serves);
+        Self { run, snapshots }
+    }
+
+    async fn stop(self) {
+        drop(self.snapshots);
+        self.run.stop().await;
+    }
+}
+
 /// A version at work.
 pub(super) enum Work {
-    Projection(projection::Run),
+    Projection(Projecting),
     Reaction(reaction::Run),
 }
 
 impl Work {
     /// Starts a version that serves.
-    pub(super) fn start(scheduler: &Scheduler, version: Arc<Version>, log: Arc<dyn EventLog>) -> Self {
+    pub(super) fn start(context: &Arc<Context>, version: Arc<Version>) -> Self {
         match version.plugin().kind() {
-            Kind::Projection => Self::Projection(projection::start(scheduler, version, log, true)),
-            Kind::Reaction => Self::Reaction(reaction::start(scheduler, version, log)),
+            Kind::Projection => Self::Projection(Projecting::start(context, version, true)),
+            Kind::Reaction => {
+                Self::Reaction(reaction::start(&context.scheduler, version, Arc::clone(&context.log)))
+            }
         }
     }
 
     pub(super) fn version(&self) -> &Arc<Version> {
         match self {
-            Self::Projection(run) => run.version(),
+            Self::Projection(projecting) => projecting.run.version(),
             Self::Reaction(run) => run.version(),
         }
     }
@@ -42,7 +64,7 @@ impl Work {
     /// Ends it; what it has done is durable.
     pub(super) async fn stop(self) {
         match self {
-            Self::Projection(run) => run.stop().await,
+            Self::Projection(projecting) => projecting.stop().await,
             Self::Reaction(run) => run.stop().await,
         }
     }
@@ -50,14 +72,14 @@ impl Work {
 
 /// A version that is on its way: it folds history.
 pub(super) enum Folding {
-    Projection(projection::Run),
+    Projection(Projecting),
     Reaction(reaction::Rebuild),
 }
 
 impl Folding {
     pub(super) fn version(&self) -> &Arc<Version> {
         match self {
-            Self::Projection(run) => run.version(),
+            Self::Projection(projecting) => projecting.run.version(),
             Self::Reaction(rebuild) => rebuild.version(),
         }
     }
@@ -65,7 +87,7 @@ impl Folding {
     /// Ends it; what it has done is durable.
     pub(super) async fn stop(self) {
         match self {
-            Self::Projection(run) => run.stop().await,
+            Self::Projection(projecting) => projecting.stop().await,
             Self::Reaction(rebuild) => rebuild.stop().await,
         }
     }

@@ -13,6 +13,7 @@ use axum::{
 use utoipa::IntoParams;
 
 use super::problem::{Kind, Problem};
+use crate::log::Moment;
 
 /// A resource's query parameters.
 pub(crate) trait Parameters: IntoParams + Sized {
@@ -155,6 +156,12 @@ impl QueryString {
             }
             count => Ok(count),
         }
+    }
+
+    /// Takes a position or a time.
+    pub(crate) fn moment(&mut self, name: &str) -> Result<Option<Moment>, Problem> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        text.parse().map(Some).map_err(|why: String| invalid(name, &text, why))
     }
 
     /// Takes a duration: `5s`, `250ms` or `1m`; a bare number is in seconds.

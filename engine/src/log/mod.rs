@@ -4,6 +4,7 @@
 //! - [`embedded`]: the log that ships, kept in redb.
 //! - [`memory`]: a log that lives as long as the process, for `run` and tests.
 //! - [`LogSettings`] (`settings.rs`): limits and sizes.
+//! - [`Moment`] (`moment.rs`): a point in the log's time.
 //! - `admission.rs`: who may append: idempotency, conditions, versions. The
 //!   same for every log.
 //! - `prepared.rs`: a batch as whoever appends it lays it out.
@@ -21,6 +22,7 @@ mod index;
 mod keys;
 mod matcher;
 pub mod memory;
+mod moment;
 mod prepared;
 mod settings;
 #[cfg(test)]
@@ -31,7 +33,7 @@ use std::{path::PathBuf, sync::Arc};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-pub use self::{embedded::EmbeddedLog, memory::MemoryLog, settings::LogSettings};
+pub use self::{embedded::EmbeddedLog, memory::MemoryLog, moment::Moment, settings::LogSettings};
 use crate::event::{Block, Envelope, Event, Position};
 
 /// An append-only, gapless sequence of events.

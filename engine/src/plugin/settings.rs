@@ -109,6 +109,11 @@ pub struct Policies {
     pub deploy: Deploy,
     /// How many earlier versions stand by for a rollback.
     pub keep: usize,
+    /// After how many positions a snapshot is taken, to look back; 0: none are.
+    pub snapshot_every: u64,
+    /// How much of the disk a version's snapshots may take.
+    #[serde(deserialize_with = "size")]
+    pub snapshot_disk: u64,
     /// While it catches up, commit once so many bytes have changed.
     #[serde(deserialize_with = "size")]
     pub commit_bytes: u64,
@@ -152,6 +157,8 @@ impl Default for Policies {
             partitions: None,
             deploy: Deploy::Auto,
             keep: 1,
+            snapshot_every: 1_000_000,
+            snapshot_disk: 1 << 30,
             commit_bytes: 64 << 20,
             flush_bytes: None,
             commit_interval: Duration::from_secs(5),

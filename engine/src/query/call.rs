@@ -1,10 +1,12 @@
 //! Asking a plug-in: the queries that its author wrote.
 
+use std::sync::Arc;
+
 use crate::{
     event::{Partition, Position},
     plugin::CallError,
     projection::Version,
-    state::StateError,
+    state::View,
 };
 
 /// The answer to a query.
@@ -25,23 +27,20 @@ pub enum AskError {
     /// It could not be started.
     #[error("the plug-in could not be started for the query: {0}")]
     Start(String),
-    /// The store failed.
-    #[error(transparent)]
-    State(#[from] StateError),
 }
 
-/// Runs a query of the plug-in over one consistent view, in an instance of
+/// Runs a query of the plug-in over a view of its state, in an instance of
 /// its own: it sees committed state only, disturbs no fold, and nothing of it
 /// is left behind.
 pub async fn call(
     version: &Version,
+    view: Arc<View>,
     query: &str,
     arguments: serde_json::Map<String, serde_json::Value>,
 ) -> Result<Answer, AskError> {
     if !version.plugin().description().queries.iter().any(|known| known.name == query) {
         return Err(CallError::UnknownQuery.into());
     }
-    let view = version.state().view()?;
     let position = view.position();
     let instance = version.plugin().start(view, Partition::WHOLE).await;
     let mut instance = instance.map_err(|error| AskError::Start(error.to_string()))?;

@@ -15,7 +15,7 @@ use super::{
 /// `….<partition>-of-<partitions>.redb` for several, numbered from 1.
 #[derive(Clone, Debug)]
 pub struct StateFolder {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
 impl StateFolder {
@@ -36,12 +36,10 @@ impl StateFolder {
     ) -> Result<VersionState, StateError> {
         check(digest)?;
         let folder = self.of_name(name)?;
-        let file = |number| match partitions {
-            1 => format!("{digest}.redb"),
-            _ => format!("{digest}.{number}-of-{partitions}.redb"),
+        let open = |number| {
+            let file = folder.join(Self::file(digest, number, partitions));
+            PartitionState::open(&file, tables, cache_bytes / partitions)
         };
-        let open =
-            |number| PartitionState::open(&folder.join(file(number)), tables, cache_bytes / partitions);
         VersionState::new((1..=partitions).map(open).collect::<Result<Vec<_>, _>>()?)
     }
 
@@ -119,18 +117,26 @@ impl StateFolder {
         Ok(())
     }
 
-    fn of_name(&self, name: &str) -> Result<PathBuf, StateError> {
+    /// The file of a partition, by its number from 1.
+    pub(super) fn file(digest: &str, number: usize, partitions: usize) -> String {
+        match partitions {
+            1 => format!("{digest}.redb"),
+            _ => format!("{digest}.{number}-of-{partitions}.redb"),
+        }
+    }
+
+    pub(super) fn of_name(&self, name: &str) -> Result<PathBuf, StateError> {
         check(name)?;
         Ok(self.folder.join(name))
     }
 }
 
-fn origin(path: &Path) -> Origin {
+pub(super) fn origin(path: &Path) -> Origin {
     Origin::new(&path.display().to_string())
 }
 
 /// What is already gone need not be deleted.
-fn gone(result: io::Result<()>) -> io::Result<()> {
+pub(super) fn gone(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,

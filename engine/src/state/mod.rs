@@ -18,7 +18,8 @@
 //!   has still to append and to try again. [`Call`] (`journal.rs`): what it has called,
 //!   and what came of it.
 //! - `succession.rs`: how a reaction's file goes from one version to the next.
-//! - [`StateFolder`] (`folder.rs`): where their files lie.
+//! - [`StateFolder`] (`folder.rs`): where their files lie; [`KeptState`] (`kept.rs`): states that are
+//!   kept to look back.
 //! - [`catalog`]: which versions there are, which one is live, how it came to be.
 //! - [`key`]: keys, in FoundationDB's tuple encoding. [`value`]: values, in
 //!   MessagePack. Both to and from JSON.
@@ -37,6 +38,7 @@ mod digest;
 mod error;
 mod folder;
 mod journal;
+mod kept;
 pub mod key;
 mod known;
 mod memtable;
@@ -61,6 +63,7 @@ pub use digest::Digest;
 pub use error::StateError;
 pub use folder::StateFolder;
 pub use journal::{Answered, Call, CallOutcome, Header};
+pub use kept::KeptState;
 pub(crate) use known::Known;
 pub(crate) use memtable::Gathered;
 pub use meta::Checkpoint;

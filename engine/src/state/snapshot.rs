@@ -2,17 +2,23 @@
 
 use std::{
     ops::Bound,
+    path::Path,
     sync::{Arc, OnceLock},
 };
 
-use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
+use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable as _, ReadableTableMetadata};
 
 use super::{
+    dead_letter::DEAD_LETTERS,
     digest::{Digest, EntryHasher},
     error::{Origin, StateError},
     meta::{self, Checkpoint, META},
-    partition::TableName,
+    partition::{TableName, open_database},
 };
+use crate::event::Position;
+
+/// How much memory a copy may take.
+const COPY_CACHE_BYTES: usize = 32 << 20;
 
 type OpenTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -116,6 +122,36 @@ impl Snapshot {
             }
         }
         Ok(Digest(sum))
+    }
+
+    /// Writes it into a new file, as a partition that stands at `position`, where it holds as well.
+    /// Durable when it answers.
+    pub(super) fn copy_to(&self, path: &Path, position: Position) -> Result<(), StateError> {
+        let origin = Origin::new(&path.display().to_string());
+        let names: Vec<String> = self.tables.iter().map(|table| table.name.clone()).collect();
+        let database = open_database(&origin, |builder| builder.create(path), COPY_CACHE_BYTES)?;
+        let write = database.begin_write().map_err(origin.failed("begin a copy"))?;
+        {
+            let action = "copy an entry";
+            let mut meta = write.open_table(META).map_err(origin.failed(action))?;
+            meta::initialise(&mut meta, &names, &origin)?;
+            meta::write_checkpoint(&mut meta, &Checkpoint { position, ..self.checkpoint }, &origin)?;
+            for (index, table) in (0..).zip(self.tables.iter()) {
+                let mut to = write.open_table(table.definition()).map_err(origin.failed(action))?;
+                for entry in self.entries(index, &KeyRange::default())? {
+                    let (key, value) = entry?;
+                    to.insert(key.value(), value.value()).map_err(origin.failed(action))?;
+                }
+            }
+            let letters =
+                self.read.open_table(DEAD_LETTERS).map_err(self.origin.failed("read dead letters"))?;
+            let mut to = write.open_table(DEAD_LETTERS).map_err(origin.failed(action))?;
+            for entry in letters.iter().map_err(self.origin.failed("read dead letters"))? {
+                let (position, letter) = entry.map_err(self.origin.failed("read dead letters"))?;
+                to.insert(position.value(), letter.value()).map_err(origin.failed(action))?;
+            }
+        }
+        write.commit().map_err(origin.failed("commit a copy"))
     }
 
     /// What the plug-in calls a table.

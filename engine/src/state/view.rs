@@ -1,6 +1,6 @@
 //! A version's state as it stood at one position: its partitions, read as one.
 
-use std::{cmp::Ordering, ops::ControlFlow, sync::Arc};
+use std::{cmp::Ordering, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use super::{
     digest::Digest,
@@ -46,6 +46,11 @@ impl View {
     /// The position of this state, for those who need no more of the checkpoint.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// How many partitions it has.
+    pub(super) fn partitions(&self) -> usize {
+        self.snapshots.len()
     }
 
     /// The value under a key.
@@ -109,6 +114,13 @@ impl View {
             sources.push((rest.next().transpose()?, rest));
         }
         Ok(Merged { view: self, table, reverse: range.reverse, sources })
+    }
+
+    /// Writes each partition into a file of its own, by its number from 0: what
+    /// [`PartitionState::open`](super::PartitionState::open) makes of them is this state.
+    pub(super) fn copy_to(&self, file: impl Fn(usize) -> PathBuf) -> Result<(), StateError> {
+        let mut snapshots = self.snapshots.iter().enumerate();
+        snapshots.try_for_each(|(number, snapshot)| snapshot.copy_to(&file(number), self.position))
     }
 
     /// Whether a table has no entries.

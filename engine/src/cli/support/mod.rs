@@ -11,6 +11,7 @@
 //! - `client.rs`: HTTP to a running server, and its problems as our errors.
 //! - `component.rs`: a component's file; `comparison.rs`: how two versions differ.
 //! - `order.rs`: promote, roll back, abort: the plan first, then the deed.
+//! - `freshness.rs`: how fresh an answer must be, or of when.
 //! - `folders.rs`: folders that the command line names.
 //! - `log.rs`: the log, behind a server or opened here; `append.rs`: appending
 //!   to it, in as many parts as it takes.
@@ -22,6 +23,7 @@ pub mod client;
 pub mod comparison;
 pub mod component;
 pub mod folders;
+pub mod freshness;
 pub mod json_table;
 pub mod log;
 pub mod ndjson;

@@ -7,10 +7,10 @@ use crate::{
     clock,
     deploy::{
         candidate::{Candidate, News, Replaying, Stage},
-        work::Folding,
+        work::{Folding, Projecting},
     },
     plugin::{Plugin, PluginError, Settings, description::Kind},
-    projection::{self, Version},
+    projection::Version,
     state::{
         StateError, VersionState,
         catalog::{Station, VersionRecord},
@@ -122,8 +122,8 @@ impl Supervisor {
             None if plugin.kind() == Kind::Reaction => self.follow_on(candidate, plugin).await,
             None => {
                 let state = self.open_candidate(&digest, || self.context.store.open_state(&digest, &plugin));
-                self.begin(candidate, plugin, state, |version, Context { scheduler, log, .. }| {
-                    Folding::Projection(projection::start(scheduler, version, Arc::clone(log), false))
+                self.begin(candidate, plugin, state, |version, context| {
+                    Folding::Projection(Projecting::start(context, version, false))
                 });
                 Ok(())
             }
@@ -137,7 +137,7 @@ impl Supervisor {
         candidate: Candidate,
         plugin: Arc<Plugin>,
         opened: Result<VersionState, StateError>,
-        start: impl FnOnce(Arc<Version>, &Context) -> Folding,
+        start: impl FnOnce(Arc<Version>, &Arc<Context>) -> Folding,
     ) {
         let digest = &candidate.digest;
         let begun = opened.and_then(|state| {

@@ -80,7 +80,8 @@ impl Supervisor {
             store.drop_state(&self.name, digest);
             store.open_rebuild(digest, &plugin)
         });
-        self.begin(candidate, plugin, opened, |version, Context { scheduler, log, .. }| {
+        self.begin(candidate, plugin, opened, |version, context| {
+            let Context { scheduler, log, .. } = &**context;
             Folding::Reaction(reaction::rebuild(scheduler, version, Arc::clone(log), old))
         });
         Ok(())

@@ -12,17 +12,18 @@ use axum::{
 use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::mpsc;
+use utoipa::ToSchema;
 
 use super::component;
 use crate::{
     deploy::{Deployer, NoVersion, Other, Standing, StandingError},
-    event::Position,
     http::{
         POSITION, accept,
         parameters::{Both, Parameters, QueryString, UrlQuery},
         path::Segments,
         problem::{Kind, Problem, ProblemDocument},
     },
+    log::Moment,
     query::{self, Comparison, DEFAULT_SAMPLES, Folded, MAX_SAMPLES, QueryError, RowComparison},
 };
 
@@ -38,9 +39,9 @@ const WAITING: usize = 4;
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ComparisonQuery {
-    /// Compare both as they were when they had folded up to this position; where the live version stands by default.
-    #[param(required = false)]
-    at: Option<Position>,
+    /// Compare both as they stood then, at a position or a time (RFC 3339); where the live version stands by default.
+    #[param(value_type = Option<String>, required = false)]
+    at: Option<Moment>,
     /// How many rows that differ are shown of each table: 5 by default, 1,000 at most.
     #[param(required = false, minimum = 0, maximum = 1000)]
     samples: usize,
@@ -49,7 +50,7 @@ pub(crate) struct ComparisonQuery {
 impl Parameters for ComparisonQuery {
     fn read(query: &mut QueryString) -> Result<Self, Problem> {
         let samples = query.parsed("samples", "a number from 0 to 1000")?.unwrap_or(DEFAULT_SAMPLES);
-        Ok(Self { at: query.parsed("at", "a position")?, samples: samples.min(MAX_SAMPLES) })
+        Ok(Self { at: query.moment("at")?, samples: samples.min(MAX_SAMPLES) })
     }
 }
 
@@ -81,6 +82,14 @@ impl Parameters for SettingsQuery {
     fn read(query: &mut QueryString) -> Result<Self, Problem> {
         Ok(Self { settings: query.one("settings")? })
     }
+}
+
+/// A component that can be named now.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Lent)]
+pub(crate) struct LentDocument {
+    /// Its digest: for `version` in reads of tables and queries.
+    version: String,
 }
 
 /// A row that differs, in a listing.
@@ -150,6 +159,34 @@ pub(crate) async fn with_component(
     answer(pair, how.samples, &headers).await
 }
 
+/// Lend a component
+///
+/// Lends code that nobody has deployed, to look back with it: reads of tables and queries can name it as `version`,
+/// until ten minutes after its last use. They fold history apart with it; nothing of what runs is touched.
+#[utoipa::path(post, path = "/projections/{name}/lent", tag = "projections", operation_id = "lendComponent",
+    params(("name" = String, Path, description = "The projection's name", example = "churn"), SettingsQuery),
+    request_body(content = Vec<u8>, content_type = "application/wasm", description = "The component."),
+    responses(
+        (status = 200, description = "It can be named.", body = LentDocument),
+        (status = 400, description = "The component or its settings cannot be used.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such projection.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "It is a reaction.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, description = "The body is no component.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "No version answers.", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn lend(
+    State(deployer): State<Arc<Deployer>>,
+    Segments(segments): Segments<1>,
+    UrlQuery(query): UrlQuery<SettingsQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<LentDocument>, Problem> {
+    let [name] = segments;
+    let wasm = component::read(&headers, body).await?;
+    let version = deployer.lend(&name, &wasm, query.settings.as_deref()).await?;
+    Ok(Json(LentDocument { version }))
+}
+
 async fn answer(pair: [Standing; 2], samples: usize, headers: &HeaderMap) -> Result<Response, Problem> {
     let position = pair[1].view().position();
     let response = match accept::choose(headers, &[JSON, LINES]) {
@@ -206,6 +243,7 @@ impl From<StandingError> for Problem {
         match error {
             StandingError::NotServed(error) => error.into(),
             StandingError::State(error) => error.into(),
+            StandingError::Log(error) => error.into(),
             StandingError::Future { at, head } => {
                 Problem::new(Kind::NoSuchEvent, detail).with("at", at).with("position", head)
             }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     deploy::{Action, Deployer, OrderError, Other, Plan, PlanError, Wish},
     http::{
-        parameters::{Both, Parameters, QueryString, UrlQuery},
+        parameters::{Both, NoParameters, Parameters, QueryString, UrlQuery},
         path::Segments,
         problem::{Kind, Problem, ProblemDocument},
     },
@@ -221,6 +221,7 @@ async fn compared(deployer: &Deployer, name: &str, digest: &str) -> Result<Compa
 pub(crate) async fn promote(
     state: State<Arc<Deployer>>,
     segments: Segments<1>,
+    _query: UrlQuery<NoParameters>,
     body: Bytes,
 ) -> Result<Json<OrderedDocument>, Problem> {
     carry_out(state, segments, &body, Action::Promote).await
@@ -240,6 +241,7 @@ pub(crate) async fn promote(
 pub(crate) async fn roll_back(
     state: State<Arc<Deployer>>,
     segments: Segments<1>,
+    _query: UrlQuery<NoParameters>,
     body: Bytes,
 ) -> Result<Json<OrderedDocument>, Problem> {
     carry_out(state, segments, &body, Action::RollBack).await
@@ -259,6 +261,7 @@ pub(crate) async fn roll_back(
 pub(crate) async fn abort(
     state: State<Arc<Deployer>>,
     segments: Segments<1>,
+    _query: UrlQuery<NoParameters>,
     body: Bytes,
 ) -> Result<Json<OrderedDocument>, Problem> {
     carry_out(state, segments, &body, Action::Abort).await

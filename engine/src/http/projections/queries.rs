@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{
     arguments,
-    reading::{Freshness, tag, told},
+    reading::{Freshness, Reading, tag, told},
 };
 use crate::{
     deploy::Deployer,
@@ -58,25 +58,17 @@ pub(crate) async fn get(
     let [name, query] = segments;
     let mut parameters = QueryString::parse(&uri);
     let freshness = Freshness::read(&mut parameters)?;
-    let version = freshness.version(&deployer, &name).await?;
-    let description = find(&version, &query)?;
+    let reading = freshness.reading(&deployer, &name).await?;
+    let (version, checkpoint) = (&*reading.version, reading.view.checkpoint());
+    let description = find(version, &query)?;
     let arguments = arguments::from_url(parameters, &description.parameters)?;
-    let before = version.state().checkpoint();
-    let known = tag(&version, before);
-    if known.is_known(&headers) {
-        return Ok(told(&version, before.position, known.respond(&headers, || ().into_response())));
+    let tag = tag(version, checkpoint);
+    if tag.is_known(&headers) {
+        return Ok(told(version, checkpoint.position, tag.respond(&headers, || ().into_response())));
     }
-    let answer = ask(&version, &query, arguments).await?;
-    // The answer says its position but not its digest: one of these two has
-    // both, unless the version has moved twice meanwhile.
-    let checkpoints = [before, version.state().checkpoint()];
-    let position = answer.position;
+    let answer = ask(&reading, &query, arguments).await?;
     let body = || ([(header::CONTENT_TYPE, "application/json")], answer.body).into_response();
-    let response = match checkpoints.into_iter().find(|checkpoint| checkpoint.position == position) {
-        Some(checkpoint) => tag(&version, checkpoint).respond(&headers, body),
-        None => body(),
-    };
-    Ok(told(&version, position, response))
+    Ok(told(version, checkpoint.position, tag.respond(&headers, body)))
 }
 
 /// Ask a query with JSON
@@ -115,10 +107,10 @@ pub(crate) async fn post(
             Problem::new(Kind::MalformedRequest, detail)
         })?,
     };
-    let version = freshness.version(&deployer, &name).await?;
-    find(&version, &query)?;
-    let answer = ask(&version, &query, arguments).await?;
-    Ok(told(&version, answer.position, ([(header::CONTENT_TYPE, "application/json")], answer.body)))
+    let reading = freshness.reading(&deployer, &name).await?;
+    find(&reading.version, &query)?;
+    let answer = ask(&reading, &query, arguments).await?;
+    Ok(told(&reading.version, answer.position, ([(header::CONTENT_TYPE, "application/json")], answer.body)))
 }
 
 fn find<'a>(version: &'a Version, query: &str) -> Result<&'a QueryDescription, Problem> {
@@ -134,21 +126,22 @@ fn find<'a>(version: &'a Version, query: &str) -> Result<&'a QueryDescription, P
     })
 }
 
-async fn ask(version: &Version, query: &str, arguments: Map<String, Value>) -> Result<Answer, Problem> {
+async fn ask(reading: &Reading, query: &str, arguments: Map<String, Value>) -> Result<Answer, Problem> {
+    let version = &*reading.version;
     let failed = |detail: String| {
         Problem::new(Kind::PluginFailed, detail).with("projection", version.name()).with("query", query)
     };
-    let answer = query::call(version, query, arguments).await.map_err(|error| {
-        let about = format!("query \"{query}\" of \"{}\": {error}", version.name());
-        match error {
-            AskError::Plugin(CallError::UnknownQuery) => Problem::new(Kind::NoSuchQuery, about),
-            AskError::Plugin(CallError::BadArguments(_)) => Problem::new(Kind::InvalidParameter, about),
-            AskError::Plugin(CallError::Failed(_) | CallError::Trapped(_)) | AskError::Start(_) => {
-                failed(about)
+    let answer =
+        query::call(version, Arc::clone(&reading.view), query, arguments).await.map_err(|error| {
+            let about = format!("query \"{query}\" of \"{}\": {error}", version.name());
+            match error {
+                AskError::Plugin(CallError::UnknownQuery) => Problem::new(Kind::NoSuchQuery, about),
+                AskError::Plugin(CallError::BadArguments(_)) => Problem::new(Kind::InvalidParameter, about),
+                AskError::Plugin(CallError::Failed(_) | CallError::Trapped(_)) | AskError::Start(_) => {
+                    failed(about)
+                }
             }
-            AskError::State(error) => error.into(),
-        }
-    })?;
+        })?;
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&answer.body) {
         return Err(failed(format!(
             "query \"{query}\" of \"{}\" answers what is not JSON: {error}",

@@ -9,7 +9,7 @@ use axum::{
 };
 
 use crate::{
-    deploy::{Deployer, NotServed},
+    deploy::{Deployer, NotServed, Standing},
     event::Position,
     http::{
         POSITION,
@@ -18,9 +18,10 @@ use crate::{
         parameters::{Parameters, QueryString, invalid},
         problem::{Kind, Problem},
     },
+    log::Moment,
     projection::Version,
     query::{self, QueryError, WaitError},
-    state::{Checkpoint, StateError},
+    state::{Checkpoint, StateError, View},
 };
 
 /// The header that says which version answered.
@@ -39,31 +40,59 @@ pub(crate) struct Freshness {
     /// How long to wait: `5s` by default, `250ms`, `60s` at most. After that, 504.
     #[param(value_type = String, required = false, example = "5s")]
     timeout: Duration,
+    /// As it stood then: after the event at this position, or with all that was recorded up to this time (RFC 3339).
+    #[param(value_type = Option<String>, required = false)]
+    at: Option<Moment>,
+    /// With the code of another version that is kept or was lent, by how its digest begins.
+    #[param(required = false)]
+    version: Option<String>,
 }
 
 impl Parameters for Freshness {
     fn read(query: &mut QueryString) -> Result<Self, Problem> {
-        let at_least = query.parsed("at-least", "a position")?;
+        let at_least: Option<Position> = query.parsed("at-least", "a position")?;
         let timeout = query.duration("timeout")?.unwrap_or(DEFAULT_TIMEOUT);
         if timeout > LONGEST_TIMEOUT {
             let value = format!("{}s", timeout.as_secs());
             return Err(invalid("timeout", &value, "60s is the longest; ask again for more"));
         }
-        Ok(Self { at_least, timeout })
+        let at = query.moment("at")?;
+        let version = query.one("version")?;
+        if let Some(position) = at_least.filter(|_| at.is_some() || version.is_some()) {
+            let why = "it is for what the live version folds; leave out `at` and `version`, or this";
+            return Err(invalid("at-least", &position.to_string(), why));
+        }
+        Ok(Self { at_least, timeout, at, version })
     }
 }
 
+/// What an answer is read from.
+pub(crate) struct Reading {
+    pub(crate) version: Arc<Version>,
+    pub(crate) view: Arc<View>,
+    /// It is deleted when nobody reads from it any more.
+    _standing: Option<Arc<Standing>>,
+}
+
 impl Freshness {
-    /// The version that answers, once it is as fresh as asked.
-    pub(crate) async fn version(&self, deployer: &Deployer, name: &str) -> Result<Arc<Version>, Problem> {
+    /// What answers, once it is as fresh as asked, or as old.
+    pub(crate) async fn reading(&self, deployer: &Deployer, name: &str) -> Result<Reading, Problem> {
+        if self.at.is_some() || self.version.is_some() {
+            live(deployer, name)?;
+            let standing = deployer.standing(name, self.version.as_deref(), self.at).await?;
+            let (version, view) = (Arc::clone(standing.version()), Arc::clone(standing.view()));
+            return Ok(Reading { version, view, _standing: Some(standing) });
+        }
         let live = || live(deployer, name);
-        match self.at_least {
-            None => live(),
+        let version = match self.at_least {
+            None => live()?,
             Some(at_least) => {
                 let waited = query::wait(live, at_least, self.timeout).await;
-                waited.map_err(|problem| problem.with("projection", name))
+                waited.map_err(|problem| problem.with("projection", name))?
             }
-        }
+        };
+        let view = version.state().view()?;
+        Ok(Reading { version, view, _standing: None })
     }
 }
 

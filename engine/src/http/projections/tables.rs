@@ -96,21 +96,21 @@ pub(crate) async fn page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let [name, table] = segments;
-    let version = freshness.version(&deployer, &name).await?;
-    let view = version.state().view()?;
+    let reading = freshness.reading(&deployer, &name).await?;
+    let (version, view) = (&reading.version, Arc::clone(&reading.view));
     let checkpoint = view.checkpoint();
-    let tag = tag(&version, checkpoint);
+    let tag = tag(version, checkpoint);
     let read = TableRead::from(rows);
     let small = read.limit <= SMALL;
     let plugin = Arc::clone(version.plugin());
-    let reading = move || query::read_table(&view, plugin.description(), &table, &read);
+    let read = move || query::read_table(&view, plugin.description(), &table, &read);
     let page = match small {
-        true => reading(),
-        false => tokio::task::spawn_blocking(reading)
+        true => read(),
+        false => tokio::task::spawn_blocking(read)
             .await
             .map_err(|_| Problem::new(Kind::Internal, "the engine failed while reading the table"))?,
     }?;
-    Ok(told(&version, checkpoint.position, tag.respond(&headers, || Json(page).into_response())))
+    Ok(told(version, checkpoint.position, tag.respond(&headers, || Json(page).into_response())))
 }
 
 /// Read a row
@@ -145,17 +145,17 @@ pub(crate) async fn row(
     let (name, table) = (decode(name)?, decode(table)?);
     let key = key.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
     let freshness = UrlQuery::<Freshness>::of(request.uri())?;
-    let version = freshness.version(&deployer, &name).await?;
-    let view = version.state().view()?;
+    let reading = freshness.reading(&deployer, &name).await?;
+    let (version, view) = (&*reading.version, &*reading.view);
     let position = view.position();
-    let found = query::read_key(&view, version.plugin().description(), &table, &key)?;
+    let found = query::read_key(view, version.plugin().description(), &table, &key)?;
     let Some(row) = found else {
         let detail = format!(
             "table \"{table}\" of \"{name}\" has no key \"{}\" at position {position}",
             key.join("/")
         );
         let problem = Problem::new(Kind::NoSuchKey, detail).with("position", position);
-        return Ok(told(&version, position, problem));
+        return Ok(told(version, position, problem));
     };
     let body = serde_json::to_vec(&row).map_err(|error| {
         Problem::new(Kind::PluginFailed, format!("the row cannot be written as JSON: {error}"))
@@ -166,7 +166,7 @@ pub(crate) async fn row(
         answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         answer
     };
-    Ok(told(&version, position, tag.respond(request.headers(), answer)))
+    Ok(told(version, position, tag.respond(request.headers(), answer)))
 }
 
 /// Whether a request reads a row, so that [`row`] answers it as the router would
