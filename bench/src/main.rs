@@ -6,6 +6,7 @@
 //! - `append.rs`: the same over HTTP, one event a request.
 //! - `visible.rs`, `read.rs`: how soon events are seen; reads of tables.
 //! - `reactions.rs`: how many events reactions answer.
+//! - `compare.rs`: how fast two states are compared.
 //! - `start.rs`, `idle.rs`: what versions take to start, and to do nothing.
 //! - `large.rs`, `long.rs`: whether it stays fast with much state and many events.
 //! - `http.rs`, `latency.rs`: the client that these use, and how long things take.
@@ -15,6 +16,7 @@
 //! are taken pair by pair. `benches/` holds microbenchmarks for `cargo bench`.
 
 mod append;
+mod compare;
 mod figures;
 mod http;
 mod idle;
@@ -59,7 +61,7 @@ struct Benchmark {
     run: fn(&Input) -> Result<Vec<Figure>>,
 }
 
-const BENCHMARKS: [Benchmark; 14] = [
+const BENCHMARKS: [Benchmark; 15] = [
     Benchmark {
         name: "accounts",
         about: "Deposits with small JSON payloads are summed by account; state and checkpoint are durable. One core.",
@@ -111,6 +113,11 @@ const BENCHMARKS: [Benchmark; 14] = [
                 same bytes and headers. Then one read a millisecond, alone and while a changed component replays \
                 5,000,000 events. The clients run on the same machine.",
         run: read::run,
+    },
+    Benchmark {
+        name: "compare",
+        about: "Two states of 1,000,000 rows each are walked side by side, as `projectionist compare` does. One core.",
+        run: compare::run,
     },
     Benchmark {
         name: "start",

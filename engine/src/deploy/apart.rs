@@ -127,11 +127,22 @@ impl Context {
         plugin: Arc<Plugin>,
         to: Position,
     ) -> Result<Standing, StandingError> {
+        self.fold_apart_from(digest, plugin, to, || false).await
+    }
+
+    /// The same, or from the version's own state while that `rests`: nobody writes to it.
+    pub(super) async fn fold_apart_from(
+        &self,
+        digest: &str,
+        plugin: Arc<Plugin>,
+        to: Position,
+        rests: impl Fn() -> bool,
+    ) -> Result<Standing, StandingError> {
         let name = plugin.name().to_owned();
         if plugin.kind() == Kind::Reaction {
             return Err(StandingError::Reaction { name });
         }
-        let (room, state) = self.store.open_room(digest, &plugin, to)?;
+        let (room, state) = self.store.open_room(digest, &plugin, to, rests)?;
         let version = Arc::new(Version::new(&name, digest, plugin, Arc::new(state)).up_to(to));
         let run = projection::start(&self.scheduler, Arc::clone(&version), Arc::clone(&self.log), false);
         let mut progress = version.progress();

@@ -108,7 +108,8 @@ impl Deployer {
         if at > head {
             return Err(StandingError::Future { at, head });
         }
-        context.fold_apart(&record.digest, context.load(record).await?, at).await
+        let rests = || record.station == Station::Standby && !self.is_at_work(&record.name, &record.digest);
+        context.fold_apart_from(&record.digest, context.load(record).await?, at, rests).await
     }
 
     /// The version of a name whose digest begins like `digest`; the newest candidate where
@@ -116,6 +117,13 @@ impl Deployer {
     pub(super) fn kept(&self, name: &str, digest: Option<&str>) -> Result<VersionRecord, StandingError> {
         let versions = self.registry.context().catalog.versions(name)?;
         Ok(choose(name, versions, digest, Station::Candidate)?)
+    }
+
+    /// Whether a version runs, or is about to.
+    fn is_at_work(&self, name: &str, digest: &str) -> bool {
+        let Some(view) = self.registry.view(name).map(|view| view.get()) else { return false };
+        view.live.is_some_and(|live| live.digest() == digest)
+            || view.candidates.iter().any(|candidate| candidate.digest == digest)
     }
 
     /// A version that runs beside the live one, or is it.
@@ -155,8 +163,15 @@ impl Deployer {
                 Ok(_) | Err(StateError::Apart { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            // It was beyond: the live one gets there too.
+            // It was beyond: the live one gets there too, unless it has halted.
             while live.state().view()?.position() < other.state().reach().end {
+                let has_halted = matches!(live.progress().borrow().phase, Phase::Halted(_));
+                if has_halted {
+                    let view = live.state().view()?;
+                    let record = self.kept(name, Some(other.digest()))?;
+                    let other = self.kept_at(&record, view.position()).await?;
+                    return Ok([Standing::of(live, view), other]);
+                }
                 tokio::time::sleep(LOOK).await;
                 live = self.live(name)?;
             }

@@ -81,12 +81,14 @@ impl Store {
     }
 
     /// A state for a version that is folded apart up to a position, and the folder that it is
-    /// deleted with: a copy of its nearest snapshot, or else an empty one.
+    /// deleted with: a copy of its own state while that rests, of its nearest snapshot, or else an
+    /// empty one.
     pub(super) fn open_room(
         &self,
         digest: &str,
         plugin: &Plugin,
         to: Position,
+        rests: impl Fn() -> bool,
     ) -> Result<(TempDir, VersionState), StateError> {
         let room = fs::create_dir_all(&self.rooms).and_then(|()| TempDir::new_in(&self.rooms));
         let room = room.map_err(|error| StateError::Storage {
@@ -97,10 +99,18 @@ impl Store {
         let folder = StateFolder::new(room.path());
         let (name, tables, partitions) = (plugin.name(), plugin.tables(), plugin.partitions());
         let cache = self.state_cache_bytes;
+        if rests() {
+            let copied = folder.open_copy((&self.state, None), name, digest, tables, partitions, cache);
+            match copied {
+                Ok(state) if rests() && state.reach().end <= to => return Ok((room, state)),
+                // It was at work meanwhile, or is further; what it holds can be folded again.
+                _ => folder.purge(name, digest)?,
+            }
+        }
         let kept = self.snapshots(name, digest);
         for snapshot in kept.iter().rev().filter(|snapshot| snapshot.position <= to) {
-            let from = (&self.state, snapshot.position);
-            match folder.open_kept(from, name, digest, tables, partitions, cache) {
+            let from = (&self.state, Some(snapshot.position));
+            match folder.open_copy(from, name, digest, tables, partitions, cache) {
                 Ok(state) => return Ok((room, state)),
                 // It may have been given up meanwhile; what it holds can be folded again.
                 Err(error) => {

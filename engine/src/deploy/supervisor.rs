@@ -189,14 +189,20 @@ impl Supervisor {
         if self.candidates.iter().any(same) {
             return self.context.catalog.set_file(&self.name, Some(&digest));
         }
+        // After a restart it is seen again, which is no wish of anybody's.
+        let is_new = self.context.catalog.file(&self.name)?.as_deref() != Some(&*digest);
         if let Some(live) = self.live_digest().filter(|live| *live == digest) {
-            self.abandon_candidate(None).await?;
+            if is_new {
+                self.abandon_candidate(None).await?;
+                self.context.catalog.set_file(&self.name, Some(&digest))?;
+            }
             self.view.update(|view| view.failed = None);
-            self.context.catalog.set_file(&self.name, Some(&digest))?;
             return self.reconfigure(&live, &sighting.settings).await;
         }
         let recorded = self.context.catalog.version(&self.name, &digest)?;
-        if self.is_settled(recorded.as_ref(), &digest)? {
+        let is_set_aside =
+            |recorded: &VersionRecord| matches!(recorded.station, Station::Standby | Station::Retired);
+        if !is_new && recorded.as_ref().is_none_or(is_set_aside) {
             tracing::info!(
                 plugin = self.name,
                 version = digest,
@@ -207,15 +213,21 @@ impl Supervisor {
         let has_failed = recorded.as_ref().is_some_and(|recorded| recorded.station == Station::Failed);
         let known = recorded.filter(|recorded| recorded.settings == sighting.settings);
         if let Some(known) = known.as_ref().filter(|_| has_failed) {
-            self.abandon_candidate(None).await?;
-            self.context.catalog.set_file(&self.name, Some(&digest))?;
+            if is_new {
+                self.abandon_candidate(None).await?;
+                self.context.catalog.set_file(&self.name, Some(&digest))?;
+            }
             let reason = known.reason.as_deref().unwrap_or_default();
             tracing::warn!(plugin = self.name, version = digest, reason, "this version has failed before");
             self.show_failed(reason, None);
             return Ok(());
         }
         self.abandon_candidate(Some(&digest)).await?;
-        let held = settings.as_ref().is_ok_and(|settings| settings.policies.deploy == Deploy::Manual);
+        // Where none has answered yet there is nothing to be careful of.
+        let has_answered =
+            self.context.catalog.versions(&self.name)?.iter().any(|version| version.promoted.is_some());
+        let manual = settings.as_ref().is_ok_and(|settings| settings.policies.deploy == Deploy::Manual);
+        let held = manual && has_answered;
         if known.is_none_or(|known| known.station != Station::Candidate) {
             if has_failed {
                 // Other settings may let it succeed; it starts from nothing.
@@ -231,13 +243,6 @@ impl Supervisor {
             }
             Err(error) => self.fail(&digest, &error.to_string(), None, None),
         }
-    }
-
-    /// Whether a file's version was acted upon before, and another one was preferred since.
-    fn is_settled(&self, recorded: Option<&VersionRecord>, digest: &str) -> Result<bool, StateError> {
-        let set_aside =
-            recorded.is_none_or(|recorded| matches!(recorded.station, Station::Standby | Station::Retired));
-        Ok(set_aside && self.context.catalog.file(&self.name)?.as_deref() == Some(digest))
     }
 
     fn live_digest(&self) -> Option<String> {

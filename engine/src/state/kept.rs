@@ -80,23 +80,25 @@ impl StateFolder {
         Ok(())
     }
 
-    /// Opens a copy of a state that is kept, in another folder.
-    pub fn open_kept(
+    /// Opens a copy of a version's state in another folder: of the one that is kept at a position,
+    /// or of its own as it is now. Nobody may write to that meanwhile.
+    pub fn open_copy(
         &self,
-        from: (&Self, Position),
+        from: (&Self, Option<Position>),
         name: &str,
         digest: &str,
         tables: &[String],
         partitions: usize,
         cache_bytes: usize,
     ) -> Result<VersionState, StateError> {
-        let (kept, position) = from;
+        let (other, position) = from;
         let folder = self.of_name(name)?;
         fs::create_dir_all(&folder).map_err(origin(&folder).io("make the folder"))?;
         for number in 0..partitions {
-            let from = kept.of_name(name)?.join(file(digest, position, number, partitions));
-            let to = folder.join(Self::file(digest, number + 1, partitions));
-            fs::copy(&from, to).map_err(origin(&from).io("copy a kept state"))?;
+            let own = Self::file(digest, number + 1, partitions);
+            let kept = position.map(|position| file(digest, position, number, partitions));
+            let from = other.of_name(name)?.join(kept.as_ref().unwrap_or(&own));
+            fs::copy(&from, folder.join(own)).map_err(origin(&from).io("copy a state"))?;
         }
         self.open(name, digest, tables, partitions, cache_bytes)
     }

@@ -86,6 +86,7 @@ impl From<RowsQuery> for TableRead {
         (status = 304, description = "The page is as `If-None-Match` says."),
         (status = 400, description = "A parameter is unknown or does not fit.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "There is no such projection or table.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "It cannot be looked back: the code that was named cannot fold this history, or it is a reaction.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "No version answers, or the live one has halted before `at-least`.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 504, description = "`at-least` was not reached in time.", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
@@ -132,6 +133,7 @@ pub(crate) async fn page(
         (status = 304, description = "The row is as `If-None-Match` says."),
         (status = 400, description = "That is no key of this table, or a parameter does not fit.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "There is no such projection, table or key.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "It cannot be looked back: the code that was named cannot fold this history, or it is a reaction.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "No version answers, or the live one has halted before `at-least`.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 504, description = "`at-least` was not reached in time.", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
