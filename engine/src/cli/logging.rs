@@ -71,6 +71,6 @@ impl Args {
 }
 
 /// See no-color.org.
-fn no_color_unset() -> bool {
+pub(super) fn no_color_unset() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -5,7 +5,8 @@
 //! change a data folder: [`serve`], [`import`], [`export`]. Those that ask a
 //! running server: [`events`], [`trace`], [`status`], [`get`], [`query`],
 //! [`dead_letters`], [`purge`]. Those
-//! for authors of plug-ins, which need neither: [`new`], [`build`], [`run`].
+//! for authors of plug-ins, which need neither: [`new`], [`build`], [`run`], [`test`]; and
+//! [`fixture`], which writes for the last of them what it finds in a log.
 //!
 //! Beside them: [`settings`] (file, environment, flags), [`exit`] (exit codes
 //! and errors), `logging.rs`, `support/` (what commands share) and `template/`
@@ -18,6 +19,7 @@ pub mod dead_letters;
 pub mod events;
 pub mod exit;
 pub mod export;
+pub mod fixture;
 pub mod get;
 pub mod import;
 mod logging;
@@ -29,6 +31,7 @@ pub mod serve;
 pub mod settings;
 pub mod status;
 pub mod support;
+pub mod test;
 pub mod trace;
 pub mod version;
 
@@ -90,6 +93,10 @@ enum Command {
     Build(build::Args),
     /// Fold a file of events through a plug-in, without a server
     Run(run::Args),
+    /// Give a plug-in the events of fixtures, and see whether all is as they expect
+    Test(test::Args),
+    /// Write a fixture of what has happened
+    Fixture(fixture::Args),
     /// Show the program's version and the plug-in interface that it speaks
     Version(version::Args),
 }
@@ -153,6 +160,8 @@ impl Command {
             Self::New(args) => new::run(args, context).await,
             Self::Build(args) => build::run(args, context).await,
             Self::Run(args) => run::run(args, context).await,
+            Self::Test(args) => test::run(args, context).await,
+            Self::Fixture(args) => fixture::run(args, context).await,
             Self::Version(args) => version::run(args, context).await,
         }
     }
