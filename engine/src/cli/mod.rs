@@ -135,8 +135,12 @@ pub fn main() -> ExitCode {
 impl Cli {
     async fn run(self) -> anyhow::Result<()> {
         let settings = Settings::load(self.common.config.as_deref())?;
-        let long_running = matches!(self.command, Command::Serve(_));
-        self.common.logging.start(&settings, long_running)?;
+        let usual = match self.command {
+            Command::Serve(_) => logging::Usual::Work,
+            Command::Test(_) | Command::Fixture(_) => logging::Usual::Errors,
+            _ => logging::Usual::Warnings,
+        };
+        self.common.logging.start(&settings, usual)?;
         let mut context = Context { settings, output: Output::standard(self.common.json) };
         let result = self.command.run(&mut context).await;
         let flushed = context.output.flush();
