@@ -100,7 +100,11 @@ name: passes
 steps:
   - expect: {tables: {files: {}}}
 ";
-    check("churn", fixtures, 1, expect![[r#"
+    check(
+        "churn",
+        fixtures,
+        1,
+        expect![[r#"
         FAILED  f.yaml: two people change a file
         FAILED  f.yaml: a whole row
         FAILED  f.yaml: keys
@@ -122,6 +126,9 @@ steps:
             +   "changes": 2,
             +   "last_author": "bob"
             + }
+          f.yaml:13: how many keys files has (- expected, + there)
+            - 2
+            + 1
           f.yaml:15: the table files (- expected, + there)
               {
             -   "README.md": {},
@@ -129,9 +136,6 @@ steps:
                   "changes": 2.0
                 }
               … 1 line
-          f.yaml:13: how many keys files has (- expected, + there)
-            - 2
-            + 1
           f.yaml:17: the query hottest with {"limit":1} (- expected, + there)
               … 1 line
                 [
@@ -156,7 +160,8 @@ steps:
           f.yaml:28: no key of table "files.by_changes": "x" is no integer of 64 bits
 
         1 passed, 3 failed in …
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -172,7 +177,11 @@ fn an_event_that_cannot_be_folded_has_to_be_expected() {
         expecting("as expected", ", {expect: {halted: author}}"),
         letters,
     ];
-    check("churn", fixtures.concat().trim_end_matches("---\n"), 1, expect![[r#"
+    check(
+        "churn",
+        fixtures.concat().trim_end_matches("---\n"),
+        1,
+        expect![[r#"
         FAILED  f.yaml: halts
         FAILED  f.yaml: goes on
         FAILED  f.yaml: for another reason
@@ -204,7 +213,8 @@ fn an_event_that_cannot_be_folded_has_to_be_expected() {
             + ]
 
         1 passed, 4 failed in …
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -245,7 +255,11 @@ steps:
   - event: {event}
 "
     );
-    check("activation-mail", &fixtures, 1, expect![[r#"
+    check(
+        "activation-mail",
+        &fixtures,
+        1,
+        expect![[r#"
         FAILED  f.yaml: an unexpected call
         FAILED  f.yaml: a call with another body
         FAILED  f.yaml: a call that is not allowed, and so is not made
@@ -330,7 +344,8 @@ steps:
             + ]
 
         0 passed, 5 failed in …
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -403,15 +418,24 @@ fn what_cannot_be_read_ends_it_before_anything_is_played() {
         message.assert_eq(&ended.errors);
         assert_eq!((ended.code, ended.output.as_str()), (Some(5), ""));
     };
-    check("steps:\n  - event: {type: t}\n  - expect:\n      row: {}\n", expect![[r#"
+    check(
+        "steps:\n  - event: {type: t}\n  - expect:\n      row: {}\n",
+        expect![[r#"
         error: f.yaml:4: unknown field `row`, expected one of exact, rows, absent, tables, count, queries, halted, dead-letters, waiting, appended, calls, timers
-    "#]]);
-    check("steps:\n  - event: {subject: s}\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "steps:\n  - event: {subject: s}\n",
+        expect![[r#"
         error: f.yaml:2: no event: attribute "type" is missing or empty; CloudEvents requires it
-    "#]]);
-    check("steps: [\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "steps: [\n",
+        expect![[r#"
         error: f.yaml:1: unclosed bracket '['
-    "#]]);
+    "#]],
+    );
     let folder = folder();
     let component = components::path("churn");
     let component = component.to_str().unwrap();
