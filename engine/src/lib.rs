@@ -13,6 +13,7 @@
 //! - [`reaction`]: effects: lanes, calls, timers, retries, the outbox.
 //! - [`query`]: reading state: tables, plug-in queries, waiting for a position.
 //! - [`deploy`]: versions of a name: watch the folder, replay, promote.
+//! - [`fixture`]: events given to a plug-in, and what is expected of it.
 //! - [`http`]: one file a resource.
 //! - [`cli`]: one file a command.
 //!
@@ -26,6 +27,7 @@ pub mod deploy;
 pub mod engine;
 pub mod event;
 mod filter;
+pub mod fixture;
 pub mod http;
 pub mod log;
 pub mod plugin;

@@ -24,8 +24,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("deploy", &["log", "state", "plugin", "projection", "reaction"]),
     // The assembled engine, which both sides above it hold.
     ("engine", &["log", "state", "plugin", "projection", "reaction", "query", "deploy"]),
+    ("fixture", &["log", "state", "plugin", "projection", "reaction", "query"]),
     ("http", &["log", "state", "plugin", "projection", "reaction", "query", "deploy", "engine"]),
-    ("cli", &["log", "state", "plugin", "projection", "reaction", "query", "deploy", "engine", "http"]),
+    (
+        "cli",
+        &["log", "state", "plugin", "projection", "reaction", "query", "deploy", "engine", "fixture", "http"],
+    ),
     // The crate's root and the program name the modules, no more.
     ("lib", &[]),
     ("main", &["cli"]),
@@ -44,6 +48,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("axum", &["http"]),
     ("utoipa_axum", &["http"]),
     ("notify", &["deploy"]),
+    ("serde_saphyr", &["fixture"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),

@@ -17,7 +17,7 @@ use super::{
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Args {
     /// What to log: error, warn, info, debug, trace, or a filter like projectionist::log=debug
-    /// [default: info for serve, warn for other commands]
+    /// [default: info for serve, error for test and fixture, warn for other commands]
     #[arg(long, global = true, env = "PROJECTIONIST_LOG", value_name = "FILTER")]
     log: Option<String>,
     /// Log more; twice: still more
@@ -39,10 +39,21 @@ pub enum Format {
     Json,
 }
 
+/// What a command logs where nothing is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Usual {
+    /// Its work: it runs for long.
+    Work,
+    /// What somebody should know.
+    Warnings,
+    /// Only what is wrong with the host: what becomes of events is its answer.
+    Errors,
+}
+
 impl Args {
     /// Starts logging as flags, environment and settings file say.
-    pub(crate) fn start(&self, settings: &Settings, long_running: bool) -> anyhow::Result<()> {
-        let text = self.filter(settings.log.as_deref(), long_running);
+    pub(crate) fn start(&self, settings: &Settings, usual: Usual) -> anyhow::Result<()> {
+        let text = self.filter(settings.log.as_deref(), usual);
         let filter = EnvFilter::try_new(&text).map_err(|error| {
             Failure::new(Exit::Usage, format!("the log filter \"{text}\" cannot be read: {error}"))
                 .hint("write a level (info), or levels by module (warn,projectionist::log=debug)")
@@ -56,11 +67,13 @@ impl Args {
         started.map_err(|error| anyhow!("logging could not be started: {error}"))
     }
 
-    fn filter(&self, from_file: Option<&str>, long_running: bool) -> String {
+    fn filter(&self, from_file: Option<&str>, usual: Usual) -> String {
+        let long_running = usual == Usual::Work;
         // Wasmtime and its compiler say much that only their authors can use.
         match (self.verbose, self.log.as_deref().or(from_file)) {
             (0, Some(filter)) => filter.to_owned(),
             (0, None) if long_running => "warn,projectionist=info".to_owned(),
+            (0, None) if usual == Usual::Errors => "error".to_owned(),
             (0, None) => "warn".to_owned(),
             (1, _) if long_running => "info,projectionist=debug".to_owned(),
             (1, _) => "warn,projectionist=info".to_owned(),
@@ -71,6 +84,6 @@ impl Args {
 }
 
 /// See no-color.org.
-fn no_color_unset() -> bool {
+pub(super) fn no_color_unset() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

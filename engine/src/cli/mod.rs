@@ -5,8 +5,8 @@
 //! change a data folder: [`serve`], [`import`], [`export`]. Those that ask a
 //! running server: [`events`], [`trace`], [`status`], [`get`], [`query`],
 //! [`compare`], [`deploy`], [`promote`], [`rollback`], [`abort`], [`deployments`], [`dead_letters`],
-//! [`purge`]. Those
-//! for authors of plug-ins, which need neither: [`new`], [`build`], [`run`].
+//! [`purge`]. Those for authors of plug-ins, which need neither: [`new`], [`build`], [`run`], [`test`];
+//! and [`fixture`], which writes for the last of them what it finds in a log.
 //!
 //! Beside them: [`settings`] (file, environment, flags), [`exit`] (exit codes
 //! and errors), `logging.rs`, `support/` (what commands share) and `template/`
@@ -23,6 +23,7 @@ pub mod deployments;
 pub mod events;
 pub mod exit;
 pub mod export;
+pub mod fixture;
 pub mod get;
 pub mod import;
 mod logging;
@@ -36,6 +37,7 @@ pub mod serve;
 pub mod settings;
 pub mod status;
 pub mod support;
+pub mod test;
 pub mod trace;
 pub mod version;
 
@@ -109,6 +111,10 @@ enum Command {
     Build(build::Args),
     /// Fold a file of events through a plug-in, without a server
     Run(run::Args),
+    /// Give a plug-in the events of fixtures, and see whether all is as they expect
+    Test(test::Args),
+    /// Write a fixture of what has happened
+    Fixture(fixture::Args),
     /// Show the program's version and the plug-in interface that it speaks
     Version(version::Args),
 }
@@ -147,8 +153,12 @@ pub fn main() -> ExitCode {
 impl Cli {
     async fn run(self) -> anyhow::Result<()> {
         let settings = Settings::load(self.common.config.as_deref())?;
-        let long_running = matches!(self.command, Command::Serve(_));
-        self.common.logging.start(&settings, long_running)?;
+        let usual = match self.command {
+            Command::Serve(_) => logging::Usual::Work,
+            Command::Test(_) | Command::Fixture(_) => logging::Usual::Errors,
+            _ => logging::Usual::Warnings,
+        };
+        self.common.logging.start(&settings, usual)?;
         let mut context = Context { settings, output: Output::standard(self.common.json) };
         let result = self.command.run(&mut context).await;
         let flushed = context.output.flush();
@@ -178,6 +188,8 @@ impl Command {
             Self::New(args) => new::run(args, context).await,
             Self::Build(args) => build::run(args, context).await,
             Self::Run(args) => run::run(args, context).await,
+            Self::Test(args) => test::run(args, context).await,
+            Self::Fixture(args) => fixture::run(args, context).await,
             Self::Version(args) => version::run(args, context).await,
         }
     }

@@ -94,6 +94,15 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
 
 /// Loads the component with the settings beside it.
 async fn load(path: &Path) -> Result<(Arc<Plugin>, String)> {
+    let (name, wasm, settings) = read_component(path)?;
+    let host = Host::new(HostSettings::default())?;
+    let plugin = host.load(&name, &wasm, &settings).await;
+    let plugin = plugin.map_err(|error| Failure::new(Exit::Input, error.to_string()))?;
+    Ok((plugin, version_digest(&wasm, &settings)))
+}
+
+/// A component's name and bytes, and the settings beside it.
+pub(super) fn read_component(path: &Path) -> Result<(String, Vec<u8>, Settings)> {
     let wasm = std::fs::read(path)
         .map_err(|error| Failure::new(Exit::Input, format!("{} cannot be read: {error}", path.display())))?;
     let settings_path = path.with_extension("toml");
@@ -105,11 +114,8 @@ async fn load(path: &Path) -> Result<(Arc<Plugin>, String)> {
             return Err(Failure::new(Exit::Input, format!("{path} cannot be read: {error}")).into());
         }
     };
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let host = Host::new(HostSettings::default())?;
-    let plugin = host.load(&name, &wasm, &settings).await;
-    let plugin = plugin.map_err(|error| Failure::new(Exit::Input, error.to_string()))?;
-    Ok((plugin, version_digest(&wasm, &settings)))
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok((name, wasm, settings))
 }
 
 fn known_table(plugin: &Plugin, name: &str) -> Result<(), Failure> {

@@ -15,12 +15,13 @@ use super::{
     prepared::{Prepared, recorded_head},
 };
 use crate::{
-    clock,
+    clock::Clock,
     event::{Block, BlockBuilder, Event, Position, Timestamp},
 };
 
 /// A log in memory.
 pub struct MemoryLog {
+    clock: Clock,
     settings: LogSettings,
     keys: Keys,
     inner: RwLock<Inner>,
@@ -41,7 +42,13 @@ struct Blocks(Vec<Arc<Block>>);
 impl MemoryLog {
     /// An empty log.
     pub fn new(settings: LogSettings) -> Self {
+        Self::with_clock(settings, Clock::default())
+    }
+
+    /// One that records events at the time of this clock.
+    pub fn with_clock(settings: LogSettings, clock: Clock) -> Self {
         Self {
+            clock,
             settings: settings.sane(),
             keys: Keys::new(Keys::seed()),
             inner: RwLock::default(),
@@ -57,7 +64,7 @@ impl MemoryLog {
         let mut admission = Admission::new(&inner.blocks, &mut inner.index, self.keys, head);
         let appended = admission.admit(batch)?;
         let Some(admitted) = admission.admitted.pop() else { return Ok(appended) };
-        inner.recorded = inner.recorded.max(clock::now());
+        inner.recorded = inner.recorded.max(self.clock.now());
         let mut builder = inner.blocks.open(&self.settings);
         let block = &admitted.batch.block;
         for ((place, position), version) in admitted.new.iter().zip(head + 1..).zip(&admitted.versions) {

@@ -13,13 +13,14 @@ use super::{
     state::{NoState, StateReader},
     stop, validate,
 };
-use crate::event::Partition;
+use crate::{clock::Clock, event::Partition};
 
 /// A component that has been loaded and has described itself.
 pub struct Plugin {
     name: Arc<str>,
     code: Arc<Code>,
     settings: Settings,
+    clock: Clock,
     description: Description,
     tables: Arc<[String]>,
     output: Output,
@@ -31,11 +32,13 @@ impl Plugin {
         name: Arc<str>,
         code: Arc<Code>,
         settings: Settings,
+        clock: Clock,
     ) -> Result<Self, PluginError> {
         let mut plugin = Self {
             name,
             code,
             settings,
+            clock,
             description: Description::default(),
             tables: Arc::default(),
             output: Output::default(),
@@ -87,6 +90,11 @@ impl Plugin {
     /// The settings that it was loaded with.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What time it is for it and for whoever drives it.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The names of its tables, in the order by which they are numbered.
@@ -141,8 +149,9 @@ impl Plugin {
         let Code { pre, plugin, work, .. } = &*self.code;
         let reads = (state, partition);
         let about = (self.kind(), &self.name);
+        let tables = self.tables.len();
         let mut store =
-            Guest::store(pre.engine(), about, &self.settings, &self.output, self.tables.len(), reads);
+            Guest::store(pre.engine(), about, &self.settings, &self.output, tables, reads, &self.clock);
         guest::begin(&mut store, false);
         let stopped = |doing, reason| PluginError::Stopped { plugin: self.name.to_string(), doing, reason };
         let started = pre.instantiate_async(&mut store).await.and_then(|instance| {

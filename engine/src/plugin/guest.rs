@@ -18,7 +18,10 @@ use super::{
     units::{format_duration, format_size},
     wasi::Calls,
 };
-use crate::{clock, event::Partition};
+use crate::{
+    clock::{self, Clock},
+    event::Partition,
+};
 
 /// How often the epoch moves on, and so how finely time is measured.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -34,6 +37,8 @@ pub(super) struct Guest {
     pub(super) plugin: Arc<str>,
     pub(super) kind: Kind,
     pub(super) started: Instant,
+    /// What time it is for a reaction.
+    pub(super) clock: Clock,
     pub(super) meter: Meter,
     pub(super) state: Arc<dyn StateReader>,
     /// How many tables it has.
@@ -61,6 +66,7 @@ impl Guest {
         output: &Output,
         tables: usize,
         (state, partition): (Arc<dyn StateReader>, Partition),
+        clock: &Clock,
     ) -> Store<Guest> {
         let printer = Printer::new(plugin.clone(), output.clone());
         let wasi = WasiCtx::builder()
@@ -74,6 +80,7 @@ impl Guest {
             plugin: plugin.clone(),
             kind,
             started: clock::instant(),
+            clock: clock.clone(),
             meter: Meter { limits: settings.limits.clone(), memory: 0, ticks: 0, refusal: None },
             state,
             tables,

@@ -20,6 +20,7 @@ use super::{
     settings::Settings,
     wasi,
 };
+use crate::clock::Clock;
 
 /// What a host is set up with.
 #[derive(Clone, Debug)]
@@ -93,10 +94,21 @@ impl Host {
         wasm: &[u8],
         settings: &Settings,
     ) -> Result<Arc<Plugin>, PluginError> {
+        self.load_with_clock(name, wasm, settings, Clock::default()).await
+    }
+
+    /// The same, where it is another time than the machine's.
+    pub async fn load_with_clock(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        settings: &Settings,
+        clock: Clock,
+    ) -> Result<Arc<Plugin>, PluginError> {
         inspect::check_form(wasm)
             .map_err(|reason| PluginError::NotAComponent { plugin: name.to_owned(), reason })?;
         let code = self.code(name, wasm).await?;
-        Ok(Arc::new(Plugin::describe(name.into(), code, settings.clone()).await?))
+        Ok(Arc::new(Plugin::describe(name.into(), code, settings.clone(), clock).await?))
     }
 
     async fn code(&self, name: &str, wasm: &[u8]) -> Result<Arc<Code>, PluginError> {

@@ -58,6 +58,22 @@ pub(super) fn bound(
     Ok(encode(&from_parameter(&table.key, parameter, text)?))
 }
 
+/// Encodes a whole key, written as where a range begins.
+pub(super) fn named(table: &TableDescription, text: &str) -> Result<Vec<u8>, QueryError> {
+    let bad = |reason| QueryError::BadKey { table: table.name.clone(), reason };
+    let parts = from_parameter(&table.key, "key", text).map_err(|error| match error {
+        QueryError::BadParameter { reason, .. } => bad(reason),
+        other => other,
+    })?;
+    match parts.len() == table.key.len() {
+        true => Ok(encode(&parts)),
+        false => {
+            let (count, shape) = (table.key.len(), shape(&table.key));
+            Err(bad(format!("it has {count} parts ({shape}): write them as a JSON array, as in [\"a\", 1]")))
+        }
+    }
+}
+
 /// The range of keys that begin with a prefix.
 pub(super) fn prefix(table: &TableDescription, text: &str) -> Result<(Vec<u8>, Vec<u8>), QueryError> {
     Ok(text_prefix_range(&from_parameter(&table.key, "prefix", text)?))

@@ -1,6 +1,6 @@
 //! Reading what versions have folded.
 //!
-//! - [`read_table`], [`read_key`] (`table.rs`): rows of a table as JSON, one
+//! - [`read_table`], [`read_key`], [`read_named`] (`table.rs`): rows of a table as JSON, one
 //!   page at a time, or one of them.
 //! - `key.rs`: what a path or a parameter means by a key.
 //! - `cursor.rs`: where a page goes on.
@@ -29,5 +29,7 @@ pub use compare::{
     list_differences,
 };
 pub use error::QueryError;
-pub use table::{DEFAULT_LIMIT, MAX_LIMIT, Row, TablePage, TableRead, read_key, read_table};
+pub use table::{
+    DEFAULT_LIMIT, MAX_LIMIT, Row, TablePage, TableRead, key_text, read_key, read_named, read_table,
+};
 pub use wait::{WaitError, wait};

@@ -129,6 +129,31 @@ pub fn read_key(
     value.map(|value| row(table, &key, &value)).transpose()
 }
 
+/// Reads the row of a key that is written as the parameter `start` is: the key as it is
+/// shown, and the value, if there is one.
+pub fn read_named(
+    view: &View,
+    description: &Description,
+    table: &str,
+    text: &str,
+) -> Result<(Value, Option<Value>), QueryError> {
+    let found = Table::find(description, table)?;
+    let key = key::named(found.description, text)?;
+    let shown = state::key::shown(&key).map_err(|error| unreadable(table, &key, &error))?;
+    let value = view.get(found.number, &key)?;
+    let row = value.map(|value| row(table, &key, &value)).transpose()?;
+    Ok((shown, row.map(|row| row.value)))
+}
+
+/// A key as [`read_named`] takes it, of one that is shown.
+pub fn key_text(key: &Value) -> String {
+    match key {
+        Value::String(text) if !text.starts_with('[') => text.clone(),
+        Value::String(text) => Value::from([text.as_str()]).to_string(),
+        other => other.to_string(),
+    }
+}
+
 /// A table of the plug-in, by its number.
 #[derive(Clone, Copy)]
 struct Table<'a> {

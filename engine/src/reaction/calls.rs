@@ -6,6 +6,7 @@
 //!   the journal before the reaction goes on, and is not called again.
 //! - `calls/client.rs`: how a request is sent. `calls/addresses.rs`: which addresses a
 //!   name may stand for.
+//! - [`Script`] (`calls/script.rs`): who answers where nobody is to be called.
 //! - `calls/breakers.rs`: hosts that fail are left alone for a while.
 //! - `calls/journal.rs`: several calls are written with one fsync. `calls/record.rs`: what is
 //!   written of one.
@@ -16,6 +17,7 @@ mod breakers;
 mod client;
 mod journal;
 mod record;
+mod script;
 mod seen;
 
 use std::{
@@ -33,6 +35,7 @@ use tokio::sync::watch;
 
 pub use self::{
     breakers::BreakerStatus,
+    script::Script,
     seen::{CallsStatus, Counts, Refusal},
 };
 use self::{
@@ -62,33 +65,46 @@ pub(super) struct Caller {
     counters: Counters,
     /// It calls nobody: what was answered once is answered from the journal.
     muted: bool,
+    /// It calls nobody: this answers.
+    script: Option<Arc<dyn Script>>,
 }
 
 impl Caller {
-    pub(super) fn new(version: Arc<Version>) -> Arc<Self> {
+    /// `script`: who answers in place of the network, if somebody does.
+    pub(super) fn new(version: Arc<Version>, script: Option<Arc<dyn Script>>) -> Arc<Self> {
         let journal = Journal::new(version.state().partitions()[0].clone());
-        Self::with(version, journal, false)
+        Self::with(version, journal, false, script)
     }
 
     /// One that calls nobody, and answers from the journal of another version.
     pub(super) fn muted(version: Arc<Version>, journal: PartitionState) -> Arc<Self> {
-        Self::with(version, Journal::of_another(journal), true)
+        Self::with(version, Journal::of_another(journal), true, None)
     }
 
-    fn with(version: Arc<Version>, journal: Journal, muted: bool) -> Arc<Self> {
+    fn with(
+        version: Arc<Version>,
+        journal: Journal,
+        muted: bool,
+        script: Option<Arc<dyn Script>>,
+    ) -> Arc<Self> {
         let journal = Arc::new(journal);
-        let breakers = Breakers::new(version.plugin().settings().http.breaker.clone());
-        let client = Client::default();
-        Arc::new(Self { version, client, breakers, journal, muted, counters: Counters::default() })
+        let plugin = version.plugin();
+        let breakers = Breakers::new(plugin.settings().http.breaker.clone(), plugin.clock().clone());
+        let (client, counters) = (Client::default(), Counters::default());
+        Arc::new(Self { version, client, breakers, journal, counters, muted, script })
     }
 
     fn settings(&self) -> &Settings {
         self.version.plugin().settings()
     }
 
+    fn now(&self) -> Timestamp {
+        self.version.plugin().clock().now()
+    }
+
     /// What it has done and what it does not do.
     pub(super) fn status(&self) -> CallsStatus {
-        self.counters.status(self.breakers.status(clock::now()))
+        self.counters.status(self.breakers.status(self.now()))
     }
 }
 
@@ -232,7 +248,10 @@ impl EventCalls {
         let Prepared { sent, secrets, admitted } = self.prepare(number, &request)?;
         let host = admitted.host().to_string();
         let underway = Underway::new(self, record::cut_off((self.position(), number), &request, attempts));
-        let response = self.caller.client.send(sent, limit, response_body).await;
+        let response = match &self.caller.script {
+            Some(script) => script.answer(&request, limit),
+            None => self.caller.client.send(sent, limit, response_body).await,
+        };
         let failure = match &response {
             Ok(response) if is_providers_fault(response.status()) => {
                 Some(format!("it answers {}", response.status()))
@@ -277,7 +296,7 @@ impl EventCalls {
         }
         let sent = client::Sent::new(request, headers, &host, allowed.private);
         let sent = sent.map_err(|reason| self.refuse(reason))?;
-        let admitted = self.caller.breakers.admit(&host, clock::now()).map_err(|blocked| {
+        let admitted = self.caller.breakers.admit(&host, self.caller.now()).map_err(|blocked| {
             self.caller.counters.blocked();
             let reason = blocked.to_string();
             self.notes().blocked = Some((blocked.until, reason.clone()));

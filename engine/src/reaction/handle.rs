@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::calls::{Caller, CallsStatus};
 use crate::{
@@ -41,10 +41,22 @@ pub struct Activity {
     pub late: u64,
 }
 
+/// When a reaction had nothing to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// What it knew of the log: all up to there was handled, given up or had to wait.
+    pub head: Position,
+    /// What time it was.
+    pub at: Timestamp,
+    /// When something is to be tried again, or a timer is due.
+    pub next: Option<Timestamp>,
+}
+
 /// A reaction at work. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     activity: Arc<Mutex<Activity>>,
+    rest: watch::Receiver<Rest>,
     commands: mpsc::UnboundedSender<Command>,
     caller: Arc<Caller>,
 }
@@ -97,6 +109,7 @@ pub enum LetterError {
 /// What a runner holds of its handle.
 pub(super) struct Told {
     activity: Arc<Mutex<Activity>>,
+    rest: watch::Sender<Rest>,
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
 }
 
@@ -105,7 +118,9 @@ impl Handle {
     pub(super) fn new(caller: Arc<Caller>) -> (Self, Told) {
         let (sender, commands) = mpsc::unbounded_channel();
         let activity = Arc::default();
-        (Self { activity: Arc::clone(&activity), commands: sender, caller }, Told { activity, commands })
+        let rest = watch::Sender::new(Rest::default());
+        let told = Told { activity: Arc::clone(&activity), rest: rest.clone(), commands };
+        (Self { activity, rest: rest.subscribe(), commands: sender, caller }, told)
     }
 
     /// What the reaction does.
@@ -123,6 +138,11 @@ impl Handle {
         self.activity.lock().unwrap_or_else(PoisonError::into_inner).paused.clone()
     }
 
+    /// When it last had nothing to do.
+    pub fn rest(&self) -> watch::Receiver<Rest> {
+        self.rest.clone()
+    }
+
     /// Does something about dead letters; answers about how many. When the answer is
     /// there, it is durable.
     pub async fn letters(&self, what: What, letters: Letters) -> Result<usize, LetterError> {
@@ -133,6 +153,11 @@ impl Handle {
 }
 
 impl Told {
+    /// There is nothing to do.
+    pub(super) fn rests(&self, rest: Rest) {
+        self.rest.send_if_modified(|before| std::mem::replace(before, rest) != rest);
+    }
+
     pub(super) fn update(&self, change: impl FnOnce(&mut Activity)) {
         change(&mut self.activity.lock().unwrap_or_else(PoisonError::into_inner));
     }

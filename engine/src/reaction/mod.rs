@@ -40,7 +40,8 @@ mod runner;
 mod setbacks;
 mod timers;
 
-pub use calls::{BreakerStatus, CallsStatus, Counts, Refusal};
-pub use handle::{Activity, Handle, LetterError, Letters, What};
+pub use calls::{BreakerStatus, CallsStatus, Counts, Refusal, Script};
+pub use handle::{Activity, Handle, LetterError, Letters, Rest, What};
+pub use outbox::source;
 pub use rebuild::{Rebuild, is_spoilt, rebuild};
-pub use run::{Run, start};
+pub use run::{Run, start, start_scripted};

@@ -72,7 +72,7 @@ pub(super) fn timers(
 }
 
 /// The source of all events of a reaction.
-pub(super) fn source(reaction: &str) -> String {
+pub fn source(reaction: &str) -> String {
     format!("/reactions/{reaction}")
 }
 

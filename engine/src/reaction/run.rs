@@ -5,7 +5,11 @@ use std::{future, sync::Arc};
 use async_task::Task;
 use tokio::{runtime, sync::watch};
 
-use super::{calls::Caller, handle::Handle, runner::Runner};
+use super::{
+    calls::{Caller, Script},
+    handle::Handle,
+    runner::Runner,
+};
 use crate::{
     log::EventLog,
     projection::{Class, Scheduler, Version},
@@ -45,11 +49,33 @@ impl Run {
 /// # Panics
 /// Outside a tokio runtime.
 pub fn start(scheduler: &Scheduler, version: Arc<Version>, log: Arc<dyn EventLog>) -> Run {
+    start_with(scheduler, version, log, None)
+}
+
+/// Starts a reaction whose calls reach nobody: the script answers them.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn start_scripted(
+    scheduler: &Scheduler,
+    version: Arc<Version>,
+    log: Arc<dyn EventLog>,
+    script: Arc<dyn Script>,
+) -> Run {
+    start_with(scheduler, version, log, Some(script))
+}
+
+fn start_with(
+    scheduler: &Scheduler,
+    version: Arc<Version>,
+    log: Arc<dyn EventLog>,
+    script: Option<Arc<dyn Script>>,
+) -> Run {
     let stop = watch::Sender::new(false);
     let class = Arc::new(Class::default());
     // What it is behind, somebody waits for.
     class.set_live(true);
-    let caller = Caller::new(Arc::clone(&version));
+    let caller = Caller::new(Arc::clone(&version), script);
     let (handle, told) = Handle::new(Arc::clone(&caller));
     let runner = Runner::new(Arc::clone(&version), log, caller, told, stop.subscribe());
     let task = scheduler.spawn(class, within(runtime::Handle::current(), runner.follow()));

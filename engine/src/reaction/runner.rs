@@ -33,7 +33,7 @@ use self::sending::Sending;
 use super::{
     backlog::Backlog,
     calls::{Caller, EventCalls},
-    handle::Told,
+    handle::{Rest, Told},
     handling::{Failed, Finished, Task, Unasked, handle},
     isolation::Isolation,
     lanes::{LaneKey, Lanes},
@@ -182,7 +182,10 @@ impl Runner {
     async fn work(&mut self) -> Result<(), Halt> {
         self.recover().await?;
         let (mut head, mut stop) = (self.log.follow(), self.stop.clone());
+        let mut moves = self.version.plugin().clock().follow();
         loop {
+            moves.note();
+            let now = self.now();
             if *stop.borrow() || stop.has_changed().is_err() {
                 return self.end().await;
             }
@@ -191,10 +194,10 @@ impl Runner {
             }
             self.take_sent().await?;
             self.send();
-            self.fire().await?;
+            self.fire(now).await?;
             let newest = *head.borrow_and_update();
             self.read(newest).await?;
-            self.resume(clock::now());
+            self.resume(now);
             let has_more = self.dispatch()?;
             self.take_finished();
             let is_through = self.finished.is_empty() && self.working.is_empty();
@@ -216,6 +219,9 @@ impl Runner {
                 continue;
             }
             self.show();
+            if self.rests() && self.backlog.read_to() >= newest {
+                self.told.rests(Rest { head: newest, at: now, next: self.next_due() });
+            }
             let (timer, mut command) = (self.timer(), None);
             tokio::select! {
                 Some(finished) = self.working.next(), if !self.working.is_empty() => self.note(finished),
@@ -223,6 +229,7 @@ impl Runner {
                 moved = head.changed() => moved.map_err(|_| Halt::of_host("the event log is closed"))?,
                 Some(told) = self.told.commands.recv() => command = Some(told),
                 _ = stop.wait_for(|stop| *stop) => {}
+                () = moves.next() => {}
                 () = sleep_until(timer) => {
                     if self.eventual_since.is_some_and(|since| since.elapsed() >= DURABLE_AFTER) {
                         self.save().map_err(Halt::of_host)?;
@@ -279,14 +286,25 @@ impl Runner {
     /// When the next thing is to be done that nobody else announces.
     fn timer(&self) -> Option<Instant> {
         let durable = self.eventual_since.map(|since| since + DURABLE_AFTER);
-        let due = self.setbacks.next().into_iter().chain(self.timers.next()).min();
-        let due = due.and_then(|at| {
-            let micros = at.as_micros().saturating_sub(clock::now().as_micros());
-            clock::instant().checked_add(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
-        });
+        let due = self.next_due().and_then(|at| self.version.plugin().clock().when(at));
         // One that nobody can take up announces nothing.
         let probe = self.setbacks.probe().filter(|at| *at > clock::instant());
         durable.into_iter().chain(due).chain(probe).min().map(Instant::from_std)
+    }
+
+    /// When the next event is to be tried again, or the next timer is due.
+    fn next_due(&self) -> Option<Timestamp> {
+        self.setbacks.next().into_iter().chain(self.timers.next()).min()
+    }
+
+    /// Whether nothing is under way of what it has read.
+    fn rests(&self) -> bool {
+        let is_sent = self.sending.is_none() && self.outbox.is_empty();
+        self.working.is_empty() && self.finished.is_empty() && self.kept_back.is_empty() && is_sent
+    }
+
+    fn now(&self) -> Timestamp {
+        self.version.plugin().clock().now()
     }
 
     /// Takes in events of the log, as many as there is room for.
@@ -359,7 +377,7 @@ impl Runner {
     fn is_late(&self, event: &Block) -> bool {
         let limit = self.version.plugin().settings().policies.late_after;
         let Some((limit, head)) = limit.zip(event.heads.first()) else { return false };
-        let age = clock::now().as_micros().saturating_sub(head.time);
+        let age = self.now().as_micros().saturating_sub(head.time);
         let is_old = u128::try_from(age).is_ok_and(|age| age > limit.as_micros());
         // Before a crash it may have made calls, and not come to its end.
         let is_tried = || {

@@ -6,9 +6,19 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{json_table, table::Table};
+use crate::cli::logging;
 
 /// The widest a table's cell gets on a terminal.
 const WIDEST_CELL: usize = 72;
+
+/// Colours of a terminal, by their codes.
+#[derive(Clone, Copy, Debug)]
+pub enum Colour {
+    /// What is wrong or missing.
+    Red = 31,
+    /// What is well or there.
+    Green = 32,
+}
 
 /// Where a command writes its answer. Every write can fail: when the reader
 /// has closed the pipe, the command ends quietly (see `exit`).
@@ -24,6 +34,14 @@ impl Output {
         let stdout = io::stdout();
         let terminal = stdout.is_terminal();
         Self { stream: Box::new(io::BufWriter::new(stdout)), terminal, json }
+    }
+
+    /// Text in a colour, on a terminal whose owner wants colours.
+    pub fn painted(&self, colour: Colour, text: &str) -> String {
+        match self.terminal && logging::no_color_unset() {
+            true => format!("\u{1b}[{}m{text}\u{1b}[0m", colour as u8),
+            false => text.to_owned(),
+        }
     }
 
     /// Whether the answer is for machines.

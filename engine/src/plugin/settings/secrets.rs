@@ -28,6 +28,8 @@ pub struct Secret {
 enum Source {
     Environment(String),
     File(PathBuf),
+    /// For a call that reaches nobody.
+    StandIn,
 }
 
 impl fmt::Display for Source {
@@ -35,6 +37,7 @@ impl fmt::Display for Source {
         match self {
             Self::Environment(name) => write!(f, "the environment variable {name}"),
             Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::StandIn => f.write_str("a stand-in"),
         }
     }
 }
@@ -65,10 +68,17 @@ impl<'de> Deserialize<'de> for Secret {
 }
 
 impl Secret {
+    /// Takes another value than the real one, which does not have to be there: for calls
+    /// that reach nobody.
+    pub(super) fn stand_in(&mut self) {
+        self.source = Source::StandIn;
+    }
+
     /// Its value. Never shown: neither are errors that contain it.
     fn value(&self) -> Result<String, String> {
         let Self { source, .. } = self;
         let value = match source {
+            Source::StandIn => STAND_IN.to_owned(),
             Source::Environment(name) => env::var(name).map_err(|error| match error {
                 env::VarError::NotPresent => format!("{source} is not set"),
                 env::VarError::NotUnicode(_) => format!("{source} is no UTF-8"),
@@ -179,6 +189,8 @@ impl SentSecrets {
 }
 
 const OPEN: &str = "{secret:";
+/// The value of a secret that is never sent.
+const STAND_IN: &str = "a-secret-that-is-never-sent";
 
 /// None: it does not occur.
 fn replaced(bytes: &[u8], what: &[u8], with: &[u8]) -> Option<Vec<u8>> {

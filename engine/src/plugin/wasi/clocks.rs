@@ -21,7 +21,7 @@ impl wall_clock::Host for Guest {
         match self.kind {
             Kind::Projection => Ok(Datetime { seconds: 0, nanoseconds: 0 }),
             Kind::Reaction => {
-                let micros = u64::try_from(clock::now().as_micros()).unwrap_or(0);
+                let micros = u64::try_from(self.clock.now().as_micros()).unwrap_or(0);
                 let nanoseconds = (micros % 1_000_000) as u32 * 1_000;
                 Ok(Datetime { seconds: micros / 1_000_000, nanoseconds })
             }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    clock,
+    clock::Clock,
     event::Timestamp,
     plugin::{Breaker, HttpHost},
 };
@@ -17,6 +17,7 @@ use crate::{
 /// The breakers of a reaction, one for each host.
 pub(super) struct Breakers {
     settings: Breaker,
+    clock: Clock,
     hosts: Mutex<BTreeMap<HttpHost, Circuit>>,
 }
 
@@ -69,8 +70,8 @@ pub struct BreakerStatus {
 }
 
 impl Breakers {
-    pub(super) fn new(settings: Breaker) -> Self {
-        Self { settings, hosts: Mutex::default() }
+    pub(super) fn new(settings: Breaker, clock: Clock) -> Self {
+        Self { settings, clock, hosts: Mutex::default() }
     }
 
     /// A call to a host may begin, or not now.
@@ -146,14 +147,14 @@ impl Admitted<'_> {
     /// It has ended; why it failed, if it did.
     pub(super) fn ended(mut self, failure: Option<&str>) {
         self.ended = true;
-        self.breakers.ended(&self.host, failure, clock::now());
+        self.breakers.ended(&self.host, failure, self.breakers.clock.now());
     }
 }
 
 impl Drop for Admitted<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            self.breakers.ended(&self.host, Some("it did not answer in time"), clock::now());
+            self.breakers.ended(&self.host, Some("it did not answer in time"), self.breakers.clock.now());
         }
     }
 }
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_host_that_fails_is_left_alone_tried_and_called_again() {
-        let breakers = Breakers::new(SETTINGS);
+        let breakers = Breakers::new(SETTINGS, Clock::default());
         let state = |now| breakers.status(now).first().map(|status| (status.state, status.failures));
         assert_eq!(call(&breakers, at(0), Some("down")), Ok(()));
         assert_eq!(call(&breakers, at(0), Some("down")), Ok(()));
@@ -210,7 +211,7 @@ mod tests {
 
     #[test]
     fn one_call_tries_at_a_time_and_one_that_is_given_up_has_failed() {
-        let breakers = Breakers::new(SETTINGS);
+        let breakers = Breakers::new(SETTINGS, Clock::default());
         for _ in 0..3 {
             call(&breakers, at(0), Some("down")).unwrap();
         }

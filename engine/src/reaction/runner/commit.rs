@@ -42,7 +42,7 @@ struct Outcome {
 impl Runner {
     /// Commits what is finished, and with it what is to be appended.
     pub(super) fn commit(&mut self) -> Result<(), Halt> {
-        let now = clock::now();
+        let now = self.now();
         let mut outcome = Outcome { entries: std::mem::take(&mut self.entries), ..Outcome::default() };
         self.settle(now, &mut outcome)?;
         // An effect may only happen once it is certain that it will be known.

@@ -2,7 +2,6 @@
 
 use super::Runner;
 use crate::{
-    clock,
     projection::Halt,
     reaction::handle::{Command, LetterError, Letters, What},
     state::{BookEntry, DeadLetter, Waiting},
@@ -34,7 +33,7 @@ impl Runner {
                 return Ok(Err(LetterError::Unknown { position }));
             }
         }
-        let (now, count) = (clock::now(), found.len());
+        let (now, count) = (self.now(), found.len());
         let (mut revived, mut dropped) = (Vec::new(), Vec::new());
         for DeadLetter { position, reason, .. } in found {
             match what {

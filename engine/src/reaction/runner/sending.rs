@@ -69,7 +69,7 @@ impl Runner {
         let Some(Sending { outgoing: Outgoing { number, answers }, .. }) = self.sending.take() else {
             return Ok(());
         };
-        let (now, mut appended, mut refused) = (clock::now(), 0, 0);
+        let (now, mut appended, mut refused) = (self.now(), 0, 0);
         for ((position, events), sent) in answers.iter().zip(sent) {
             match sent {
                 Sent::Appended => appended += events.len() as u64,

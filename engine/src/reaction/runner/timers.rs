@@ -2,7 +2,7 @@
 
 use super::Runner;
 use crate::{
-    clock,
+    event::Timestamp,
     projection::Halt,
     reaction::outbox::{self, Sent},
 };
@@ -11,10 +11,10 @@ use crate::{
 const TOGETHER: usize = 1000;
 
 impl Runner {
-    /// Appends the events of timers that are due.
-    pub(super) async fn fire(&mut self) -> Result<(), Halt> {
+    /// Appends the events of timers that are due by now.
+    pub(super) async fn fire(&mut self, now: Timestamp) -> Result<(), Halt> {
         loop {
-            let due = self.timers.take_due(clock::now(), TOGETHER);
+            let due = self.timers.take_due(now, TOGETHER);
             if due.is_empty() {
                 return Ok(());
             }
