@@ -4,7 +4,7 @@
 //! `run`, what it does; who has read one has read all. Those that keep or
 //! change a data folder: [`serve`], [`import`], [`export`]. Those that ask a
 //! running server: [`events`], [`trace`], [`status`], [`get`], [`query`],
-//! [`dead_letters`], [`purge`]. Those
+//! [`schemas`], [`dead_letters`], [`purge`]. Those
 //! for authors of plug-ins, which need neither: [`new`], [`build`], [`run`].
 //!
 //! Beside them: [`settings`] (file, environment, flags), [`exit`] (exit codes
@@ -25,6 +25,7 @@ pub mod new;
 pub mod purge;
 pub mod query;
 pub mod run;
+pub mod schemas;
 pub mod serve;
 pub mod settings;
 pub mod status;
@@ -80,6 +81,8 @@ enum Command {
     Get(get::Args),
     /// Ask a plug-in one of its queries
     Query(query::Args),
+    /// Show the types of events, and register what events of them must fit
+    Schemas(schemas::Args),
     /// Show the events that a reaction could not handle, try them again, or drop them
     DeadLetters(dead_letters::Args),
     /// Delete the state of a plug-in whose file has been removed
@@ -148,6 +151,7 @@ impl Command {
             Self::Status(args) => status::run(args, context).await,
             Self::Get(args) => get::run(args, context).await,
             Self::Query(args) => query::run(args, context).await,
+            Self::Schemas(args) => schemas::run(args, context).await,
             Self::DeadLetters(args) => dead_letters::run(args, context).await,
             Self::Purge(args) => purge::run(args, context).await,
             Self::New(args) => new::run(args, context).await,

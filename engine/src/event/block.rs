@@ -11,7 +11,7 @@ use bytemuck::{Pod, Zeroable};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
-use super::{Attribute, CORRELATION, Envelope, Event, Position, Timestamp};
+use super::{Attribute, CORRELATION, DATASCHEMA, Envelope, Event, Position, Timestamp};
 
 /// A slice of a block's `bytes`.
 #[repr(C)]
@@ -148,14 +148,24 @@ impl Block {
         }
     }
 
-    /// What an event belongs to: its `correlationid`. Decodes no more than it must.
+    /// What an event belongs to: its `correlationid`.
     pub fn correlation(&self, head: &Head) -> Option<&str> {
+        self.extension(head, CORRELATION)
+    }
+
+    /// The version of its type's schema that an event names: its `dataschema`.
+    pub fn dataschema(&self, head: &Head) -> Option<&str> {
+        self.extension(head, DATASCHEMA)
+    }
+
+    /// The extension attribute of this name, if it is text. Decodes no more than it must.
+    fn extension(&self, head: &Head, wanted: &str) -> Option<&str> {
         let mut encoded = self.slice(head.extensions);
         let count = if encoded.is_empty() { 0 } else { rmp::decode::read_map_len(&mut encoded).ok()? };
         for _ in 0..count {
             let (name, rest) = rmp::decode::read_str_from_slice(encoded).ok()?;
             match (name, rmp::decode::read_str_from_slice(rest)) {
-                (CORRELATION, value) => return value.ok().map(|(value, _)| value),
+                (name, value) if name == wanted => return value.ok().map(|(value, _)| value),
                 (_, Ok((_, rest))) => encoded = rest,
                 // No text, but an integer or a boolean.
                 (_, Err(_)) => {

@@ -6,6 +6,7 @@
 //! - [`LogSettings`] (`settings.rs`): limits and sizes.
 //! - `admission.rs`: who may append: idempotency, conditions, versions. The
 //!   same for every log.
+//! - [`Misfit`] (`misfit.rs`): why an event does not fit its schema, as others check it (`schema`).
 //! - `prepared.rs`: a batch as whoever appends it lays it out.
 //! - `keys.rs`: ids, subjects and tags as numbers, for the indexes.
 //! - `index.rs`: positions by id, subject, tag and type, in memory.
@@ -21,6 +22,7 @@ mod index;
 mod keys;
 mod matcher;
 pub mod memory;
+mod misfit;
 mod prepared;
 mod settings;
 #[cfg(test)]
@@ -31,7 +33,12 @@ use std::{path::PathBuf, sync::Arc};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-pub use self::{embedded::EmbeddedLog, memory::MemoryLog, settings::LogSettings};
+pub use self::{
+    embedded::EmbeddedLog,
+    memory::MemoryLog,
+    misfit::{Fault, Misfit},
+    settings::LogSettings,
+};
 use crate::event::{Block, Envelope, Event, Position};
 
 /// An append-only, gapless sequence of events.
@@ -59,6 +66,9 @@ pub trait EventLog: Send + Sync + 'static {
     /// what lies between them; `limit` is how many are enough. `None` where
     /// the log has to be read [block](Self::block) by block.
     fn rare(&self, from: Position, types: &[String], limit: usize) -> Result<Option<Rare>, LogError>;
+
+    /// Where the event with this source and id stands, if the log has it.
+    fn find(&self, source: &str, id: &str) -> Result<Option<Position>, LogError>;
 
     /// The events that a selection names, in its order, at most its limit.
     fn read(&self, selection: &Selection) -> Result<Vec<Event>, LogError>;
@@ -137,6 +147,14 @@ pub enum AppendError {
         index: usize,
         /// What is wrong and what to do.
         reason: String,
+    },
+    /// An event does not fit the schema of its type.
+    #[error("event {index} of the batch: {misfit}")]
+    Misfit {
+        /// Which event of the batch, from 0.
+        index: usize,
+        /// What does not fit.
+        misfit: Box<Misfit>,
     },
     /// An event or the batch is larger than the log takes.
     #[error("{what} has {size} {unit}; the log takes at most {limit}{}", named(*.setting))]

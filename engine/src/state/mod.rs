@@ -19,6 +19,7 @@
 //! - `succession.rs`: how a reaction's file goes from one version to the next.
 //! - [`StateFolder`] (`folder.rs`): where their files lie.
 //! - [`catalog`]: which versions there are, which one is live, how it came to be.
+//! - [`SchemaStore`] (`schemas.rs`): registered schemas of events.
 //! - [`key`]: keys, in FoundationDB's tuple encoding. [`value`]: values, in
 //!   MessagePack. Both to and from JSON.
 //! - `meta.rs`: what a file says about itself. `error.rs`: [`StateError`].
@@ -42,6 +43,7 @@ mod meta;
 mod partition;
 mod places;
 mod records;
+mod schemas;
 mod snapshot;
 mod succession;
 #[cfg(test)]
@@ -62,6 +64,7 @@ pub(crate) use known::Known;
 pub(crate) use memtable::Gathered;
 pub use meta::Checkpoint;
 pub use partition::PartitionState;
+pub use schemas::{SchemaRecord, SchemaStore, TypeRecord};
 pub use snapshot::KeyRange;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use uncommitted::Uncommitted;
