@@ -230,6 +230,10 @@ impl Supervisor {
         match (news, stage) {
             (News::Loaded(Ok(plugin)), _) => match self.other_kind(plugin.kind())? {
                 Some(reason) => self.fail(&digest, &reason, None, None),
+                None if plugin.kind() == Kind::Upcaster => {
+                    let reason = "it is an upcaster, and this server does not apply upcasters yet";
+                    self.fail(&digest, reason, None, None)
+                }
                 None if plugin.kind() == Kind::Reaction => self.follow_on(digest, settings, plugin).await,
                 None => self.replay(digest, settings, plugin),
             },

@@ -19,7 +19,9 @@ impl Work {
     /// Starts a version that serves.
     pub(super) fn start(scheduler: &Scheduler, version: Arc<Version>, log: Arc<dyn EventLog>) -> Self {
         match version.plugin().kind() {
-            Kind::Projection => Self::Projection(projection::start(scheduler, version, log, true)),
+            Kind::Projection | Kind::Upcaster => {
+                Self::Projection(projection::start(scheduler, version, log, true))
+            }
             Kind::Reaction => Self::Reaction(reaction::start(scheduler, version, log)),
         }
     }

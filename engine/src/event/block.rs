@@ -11,7 +11,10 @@ use bytemuck::{Pod, Zeroable};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
-use super::{Attribute, CORRELATION, DATASCHEMA, Envelope, Event, Position, Timestamp};
+use super::{
+    Attribute, CORRELATION, DATASCHEMA, Envelope, Event, Position, Timestamp,
+    cloudevents::DEFAULT_CONTENT_TYPE,
+};
 
 /// A slice of a block's `bytes`.
 #[repr(C)]
@@ -193,6 +196,17 @@ impl Block {
     }
 }
 
+/// The shape that an event gets; all else it keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Reshape<'a> {
+    /// Its type.
+    pub event_type: &'a str,
+    /// The version of its type's schema that it names; none: it names none.
+    pub dataschema: Option<&'a str>,
+    /// Its data; none: they stay as they are.
+    pub data: Option<&'a [u8]>,
+}
+
 /// Lays events out as a block.
 #[derive(Default)]
 pub struct BlockBuilder {
@@ -256,6 +270,38 @@ impl BlockBuilder {
             subject: self.span(block.slice(head.subject)),
             data: self.span(block.slice(head.data)),
             extensions: self.span(block.slice(head.extensions)),
+            tags: self.span(block.slice(head.tags)),
+            ..*head
+        };
+        self.heads.push(head);
+    }
+
+    /// Adds the event of another block that `head` describes, in another shape.
+    pub fn reshape(&mut self, block: &Block, head: &Head, shape: Reshape<'_>) {
+        let Reshape { event_type, dataschema, data } = shape;
+        let data = data.unwrap_or_else(|| block.slice(head.data));
+        let content_type = match block.name(head.content_type) {
+            "" if !data.is_empty() => DEFAULT_CONTENT_TYPE,
+            content_type => content_type,
+        };
+        let extensions = match block.dataschema(head) == dataschema {
+            true => self.span(block.slice(head.extensions)),
+            false => {
+                let mut extensions = block.extensions(head);
+                extensions.remove(DATASCHEMA);
+                let named = dataschema.map(|uri| (DATASCHEMA.to_owned(), Attribute::String(uri.to_owned())));
+                extensions.extend(named);
+                self.encoded(extensions.is_empty(), &extensions)
+            }
+        };
+        let head = Head {
+            event_type: self.name(0, event_type),
+            source: self.name(1, block.name(head.source)),
+            content_type: self.name(2, content_type),
+            id: self.span(block.slice(head.id)),
+            subject: self.span(block.slice(head.subject)),
+            data: self.span(data),
+            extensions,
             tags: self.span(block.slice(head.tags)),
             ..*head
         };

@@ -23,7 +23,7 @@ mod validate;
 
 use std::{collections::BTreeMap, fmt};
 
-pub use block::{Block, BlockBuilder, Head, Span};
+pub use block::{Block, BlockBuilder, Head, Reshape, Span};
 use bytes::Bytes;
 pub use partition::Partition;
 pub use time::Timestamp;
