@@ -300,8 +300,9 @@ impl Schemas {
     /// All types that events have or schemas are registered for. Counts the log as far as it comes
     /// in some time; who asks again gets further. Blocks.
     pub fn count(&self, time: Duration) -> Result<Counted, LogError> {
-        let started = clock::instant();
         let mut census = self.census();
+        // Others that count have had their time.
+        let started = clock::instant();
         census.advance(&*self.log, || started.elapsed() < time)?;
         let rules = self.glance();
         let names: BTreeSet<&String> = census.types.keys().chain(rules.types.keys()).collect();

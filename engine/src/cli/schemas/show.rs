@@ -59,17 +59,19 @@ pub(super) async fn run(place: &Place, name: Option<&str>, context: &mut Context
     }
 }
 
-/// All types, once the server has counted the whole log. It answers every few seconds how far it is.
+/// All types, once the server has counted the log as it stands now. It answers every few seconds how far it
+/// is.
 async fn counted(client: &Client) -> Result<Value> {
-    let mut progress = None;
+    let (mut progress, mut end) = (None, None);
     loop {
         let answer: Value = client.json(client.get(&["schemas"])).await?;
         let position = |field: &str| answer[field].as_u64().unwrap_or_default();
         let (to, head) = (position("counted-to"), position("position"));
-        if to >= head {
+        let end = *end.get_or_insert(head);
+        if to >= end {
             return Ok(answer);
         }
-        progress.get_or_insert_with(|| Progress::over_bytes(Some(head))).at(to, to);
+        progress.get_or_insert_with(|| Progress::over_bytes(Some(end))).at(to, to);
     }
 }
 
