@@ -115,6 +115,7 @@ pub(crate) fn upcast<U: Upcaster>(block: Block<'_>) -> Result<Made, (u64, String
 }
 
 /// What an upcaster says about itself.
+#[cfg(any(target_family = "wasm", test))]
 pub(crate) fn describe<U: Upcaster>() -> String {
     #[derive(Serialize)]
     struct Description {
@@ -126,4 +127,35 @@ pub(crate) fn describe<U: Upcaster>() -> String {
     let sdk = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
     let description = Description { sdk, summary: U::SUMMARY, upcasts: U::UPCASTS };
     serde_json::to_string(&description).expect("a description has string keys only")
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use crate::prelude::*;
+
+    struct Names;
+
+    /// Names of today.
+    #[upcaster]
+    impl Names {
+        #[upcast(from("a"), to("a", "/2"))]
+        fn second(old: String) -> String {
+            old
+        }
+
+        #[upcast(from("a", "/2"), to("b"))]
+        fn third(old: String) -> Option<String> {
+            Some(old)
+        }
+    }
+
+    #[test]
+    fn it_says_what_it_takes_and_gives() {
+        let described: Value = serde_json::from_str(&super::describe::<Names>()).expect("JSON");
+        assert_eq!(described["summary"], "Names of today.");
+        expect![[r#"[{"from":{"type":"a"},"to":{"dataschema":"/2","type":"a"}},{"from":{"dataschema":"/2","type":"a"},"to":{"type":"b"}}]"#]]
+            .assert_eq(&described["upcasts"].to_string());
+    }
 }

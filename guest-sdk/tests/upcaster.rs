@@ -76,6 +76,7 @@ fn what_cannot_be_taken_on_is_told() {
     assert_eq!(failed, "ann/ has an empty pseudonym");
     let other = made(event("commit").data(json!({"name": "ann"}))).unwrap_err();
     assert!(other.contains("missing field `author`"), "{other}");
-    let unknown = made(event("commit").extension("dataschema", "/3").data(json!({"author": "ann"}))).unwrap_err();
+    let unknown =
+        made(event("commit").extension("dataschema", "/3").data(json!({"author": "ann"}))).unwrap_err();
     assert!(unknown.contains("does not take it"), "{unknown}");
 }
