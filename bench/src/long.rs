@@ -74,6 +74,10 @@ impl EventLog for Beginning {
         self.log.rare(from, types, limit)
     }
 
+    fn find(&self, source: &str, id: &str) -> Result<Option<Position>, LogError> {
+        Ok(self.log.find(source, id)?.filter(|position| *position <= self.head()))
+    }
+
     fn read(&self, selection: &Selection) -> Result<Vec<Event>, LogError> {
         self.log.read(&Selection { to: selection.to.min(self.head()), ..selection.clone() })
     }

@@ -1,14 +1,18 @@
 //! The engine as a whole: the log, the versions over it, the folder they come
 //! from.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::{
     deploy::{Deployer, DeployerSettings},
     log::{EventLog, LogError, LogSettings, embedded::EmbeddedLog},
     plugin::{Host, HostSettings, PluginError},
     projection::Scheduler,
-    state::StateError,
+    schema::{CheckedLog, Schemas},
+    state::{SchemaStore, StateError},
 };
 
 /// Where the engine keeps its data and how much it may use.
@@ -22,6 +26,8 @@ pub struct EngineSettings {
     pub replay_threads: usize,
     /// Limits and sizes of the log.
     pub log: LogSettings,
+    /// Whether events of types without a schema are refused.
+    pub require_schemas: bool,
     /// Bytes of cache that each version's store may use.
     pub state_cache_bytes: usize,
     /// Bytes of stack that a guest may use.
@@ -36,6 +42,7 @@ impl EngineSettings {
             plugins,
             replay_threads: std::thread::available_parallelism().map_or(1, usize::from),
             log: LogSettings::default(),
+            require_schemas: false,
             state_cache_bytes: 64 << 20,
             guest_stack_bytes: HostSettings::default().max_stack,
         }
@@ -69,8 +76,10 @@ pub enum OpenError {
 
 /// A running engine.
 pub struct Engine {
-    /// Where events are appended and read.
+    /// Where events are appended, if they fit, and read.
     pub log: Arc<dyn EventLog>,
+    /// What events must fit.
+    pub schemas: Arc<Schemas>,
     /// All plug-ins and their versions.
     pub deployer: Arc<Deployer>,
     /// How large a batch of events may be.
@@ -85,7 +94,7 @@ impl Engine {
                 .map_err(|source| OpenError::Folder { path: path.clone(), source })?;
         }
         let max_batch_bytes = settings.log.max_batch_bytes;
-        let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(&settings.data, settings.log)?);
+        let (log, schemas) = open_log(&settings.data, settings.log, settings.require_schemas)?;
         let host = Host::new(HostSettings {
             cache_dir: Some(settings.data.join("cache")),
             max_stack: settings.guest_stack_bytes,
@@ -97,11 +106,23 @@ impl Engine {
             state_cache_bytes: settings.state_cache_bytes,
         };
         let deployer = Arc::new(Deployer::start(deployer, host, scheduler, Arc::clone(&log)).await?);
-        Ok(Self { log, deployer, max_batch_bytes })
+        Ok(Self { log, schemas, deployer, max_batch_bytes })
     }
 
     /// Stops all runners; everything folded and acknowledged is durable.
     pub async fn close(&self) {
         self.deployer.close().await;
     }
+}
+
+/// Opens the log of a data folder, which takes only events that fit their schemas, and these.
+pub fn open_log(
+    data: &Path,
+    settings: LogSettings,
+    require_schemas: bool,
+) -> Result<(Arc<dyn EventLog>, Arc<Schemas>), OpenError> {
+    let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(data, settings)?);
+    let store = SchemaStore::open(&data.join("schemas.redb"))?;
+    let schemas = Arc::new(Schemas::open(store, Arc::clone(&log), require_schemas)?);
+    Ok((Arc::new(CheckedLog::new(log, Arc::clone(&schemas))), schemas))
 }

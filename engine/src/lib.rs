@@ -8,6 +8,7 @@
 //! - [`event`]: events, their envelope, the block in which they travel.
 //! - [`log`]: where events are kept: append, read, follow.
 //! - [`state`]: what versions have folded: tables, checkpoint, digest.
+//! - [`schema`]: schemas of events: registered, checked, inferred.
 //! - [`plugin`]: the sandbox: compile, limits, instances.
 //! - [`projection`]: the fold: catch-up, live, replay, commit policy.
 //! - [`reaction`]: effects: lanes, calls, timers, retries, the outbox.
@@ -34,4 +35,5 @@ pub mod plugin;
 pub mod projection;
 pub mod query;
 pub mod reaction;
+pub mod schema;
 pub mod state;

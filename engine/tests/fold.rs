@@ -8,7 +8,7 @@ use projectionist::{
     event::{Envelope, Position},
     log::{Append, EventLog, LogSettings, memory::MemoryLog},
     plugin::{Host, HostSettings, Plugin, Settings},
-    projection::{self, Halt, Phase, Progress, Scheduler, Version},
+    projection::{self, Halt, Phase, Progress, Scheduler, Upcaster, Upcasters, Version},
     state::{Checkpoint, VersionState},
 };
 use projectionist_test_guests::component_bytes;
@@ -98,6 +98,53 @@ fn the_sizes_of_blocks_and_calls_and_restarts_make_no_difference() {
             Ok(())
         })
         .unwrap();
+}
+
+/// Old events are folded as new ones are, also where both are in a log; and what the plug-in does not want
+/// of what they become is left out.
+#[test]
+fn a_version_folds_events_in_their_newest_shape() {
+    let fixture = Fixture::new();
+    let upcast = |from: &str, to: &str| Upcaster {
+        plugin: fixture.load("upcasts", &format!("[values]\nfrom = \"{from}\"\nto = \"{to}\"")),
+        digest: from.to_owned(),
+    };
+    let chain = [("type-0", "type-1"), ("type-1", "type-2"), ("type-3", "other")];
+    let chain =
+        chain.into_iter().try_fold(Upcasters::default(), |all, (from, to)| all.with(upcast(from, to)));
+    let chain = Arc::new(chain.unwrap());
+    let log_of = |events: &[(&str, &str)]| {
+        let log = small_blocks(3);
+        for (id, (event_type, data)) in events.iter().enumerate() {
+            let event = Envelope {
+                id: id.to_string(),
+                source: "/test".into(),
+                event_type: (*event_type).to_owned(),
+                subject: None,
+                time: None,
+                content_type: "application/json".into(),
+                data: (*data).to_owned().into(),
+                tags: Vec::new(),
+                extensions: Default::default(),
+            };
+            let append = Append { events: vec![event], ..Append::default() };
+            fixture.runtime.block_on(log.append(append)).unwrap();
+        }
+        log
+    };
+    let old =
+        [("type-0", "2"), ("type-2", "9"), ("type-1", "3"), ("type-0", "0"), ("type-3", "1"), ("z", "1")];
+    let new = [("type-2", "1"); 7].into_iter().chain([("other", "1"), ("z", "1")]).collect::<Vec<_>>();
+    for block_events in [1, 4096] {
+        let plugin = fixture.load("counts", &format!("[policies]\nblock-events = {block_events}"));
+        let state = VersionState::in_memory(plugin.tables(), 1).unwrap();
+        let upcast = Version::new("counts", "0", Arc::clone(&plugin), Arc::new(state));
+        let upcast = fixture.fold(&Arc::new(upcast.upcast_by(Arc::clone(&chain))), &log_of(&old)).unwrap();
+        let plain = fixture.fold(&version(&plugin), &log_of(&new)).unwrap();
+        assert_eq!((upcast.digest, upcast.events), (plain.digest, 9));
+        assert_eq!(upcast.position, 6);
+    }
+    assert_eq!(chain.digests(Some(&["z".to_owned()])), [""; 0]);
 }
 
 #[test]

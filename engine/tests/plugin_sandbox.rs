@@ -372,7 +372,7 @@ fn a_truncated_component_is_refused_wherever_it_ends() {
 #[test]
 fn a_component_that_does_not_fit_is_refused() {
     expect!["lens does not fit this host: it speaks projectionist:plugin 0.9.0, this host speaks 0.1.0: rebuild it with the SDK of version 0.1.0, or run a host that speaks 0.9.0"].assert_eq(&refused(&renamed("/state@0.1.0", "/state@0.9.0")));
-    expect!["lens does not fit this host: it exports neither projectionist:plugin/projection@0.1.0 nor projectionist:plugin/reaction@0.1.0: a plug-in must be one of them"].assert_eq(&refused(&renamed(
+    expect!["lens does not fit this host: it exports neither projectionist:plugin/projection@0.1.0 nor projectionist:plugin/reaction@0.1.0 nor projectionist:plugin/upcaster@0.1.0: a plug-in must be one of them"].assert_eq(&refused(&renamed(
         "projectionist:plugin/projection@",
         "projectionist:plugin/projectile@",
     )));

@@ -2,7 +2,8 @@
 //! only.
 //!
 //! - here: the host, and what both kinds have;
-//! - `component/projection.rs`, `component/reaction.rs`: one kind each;
+//! - `component/projection.rs`, `component/reaction.rs`,
+//!   `component/upcaster.rs`: one kind each;
 //! - `component/http.rs`: calls over `wasi:http`;
 //! - `component/bindings.rs`: what wit-bindgen makes of the interface.
 
@@ -10,6 +11,7 @@ pub mod bindings;
 pub mod http;
 pub mod projection;
 pub mod reaction;
+pub mod upcaster;
 
 use bindings::plugin::{
     exports::projectionist::plugin::plugin::{Changes, QueryFailure},

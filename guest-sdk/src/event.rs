@@ -167,6 +167,12 @@ impl<'a> Event<'a> {
         self.extension("correlationid").and_then(Attribute::as_str)
     }
 
+    /// The extension attribute `dataschema`: by which version of its type's schema it is
+    /// written.
+    pub fn dataschema(&self) -> Option<&'a str> {
+        self.extension("dataschema").and_then(Attribute::as_str)
+    }
+
     /// The extension attribute `causationid`: what brought the event about.
     pub fn causation(&self) -> Option<&'a str> {
         self.extension("causationid").and_then(Attribute::as_str)

@@ -102,6 +102,46 @@
 //!
 //! It can also call others over HTTP; see [`http`].
 //!
+//! An upcaster gives old events a new shape, so that projections and reactions see
+//! only the newest. The log itself stays as it is:
+//!
+//! ```
+//! use projectionist_sdk::prelude::*;
+//!
+//! #[derive(Deserialize)]
+//! struct Old {
+//!     author: String,
+//! }
+//!
+//! #[derive(Serialize)]
+//! struct New {
+//!     name: String,
+//!     pseudonym: Option<String>,
+//! }
+//!
+//! struct Pseudonyms;
+//!
+//! /// Tells the name of an author from the pseudonym.
+//! #[upcaster]
+//! impl Pseudonyms {
+//!     #[upcast(from("git.commit"), to("git.commit", "https://example.com/commit/2"))]
+//!     fn apart(old: Old) -> New {
+//!         match old.author.split_once(" aka ") {
+//!             Some((name, pseudonym)) => New { name: name.to_owned(), pseudonym: Some(pseudonym.to_owned()) },
+//!             None => New { name: old.author, pseudonym: None },
+//!         }
+//!     }
+//! }
+//!
+//! use projectionist_sdk::harness::{UpcasterHarness, event};
+//! let made = UpcasterHarness::<Pseudonyms>::new().upcast(event("git.commit").data(json!({"author": "Ann aka a1"})));
+//! assert_eq!(made, [json!({"name": "Ann", "pseudonym": "a1"})]);
+//! ```
+//!
+//! Of an `Option` that is `None` nothing becomes, of a `Vec` as many events as it
+//! has elements, all at the position of the one that they come from. All else that
+//! an event has stays as it was. An upcaster remembers nothing.
+//!
 //! # What is where
 //! - `table/`: [`Table`] with its cache, its [`Index`]es and ordered reads
 //! - `key.rs`: what can be a [`Key`](key::Key), and how keys are encoded
@@ -110,6 +150,7 @@
 //! - `runner.rs`: folds blocks, flushes, answers queries
 //! - [`http`]: what a reaction calls
 //! - `reaction.rs`: what a reaction's handlers answer, and what calls them
+//! - `upcaster.rs`: what upcasters are made of
 //! - `component.rs`: the runner behind the interface in `wit/`, on wasm only
 //! - `memory.rs`: what the target's C library does too slowly
 //! - `harness.rs`: the runner in native tests
@@ -141,9 +182,12 @@ mod runner;
 mod setting;
 mod table;
 mod time;
+mod upcaster;
 
 pub use event::{Attribute, DataError, Event};
-pub use projectionist_sdk_macros::{Projection, Reaction, on, on_any, on_timer, projection, query, reaction};
+pub use projectionist_sdk_macros::{
+    Projection, Reaction, on, on_any, on_timer, projection, query, reaction, upcast, upcaster,
+};
 pub use query::QueryError;
 pub use random::{Random, Uuid};
 pub use reaction::{Effects, Failure, NewEvent, Timer};
@@ -158,7 +202,8 @@ pub mod prelude {
 
     pub use crate::{
         Date, Effects, Event, Failure, Index, NewEvent, Projection, QueryError, Reaction, Ref, Rows, Table,
-        Timer, Timestamp, Value, http, json, now, on, on_any, on_timer, projection, query, reaction,
+        Timer, Timestamp, Value, http, json, now, on, on_any, on_timer, projection, query, reaction, upcast,
+        upcaster,
     };
 }
 
@@ -180,5 +225,8 @@ pub mod __private {
             Handlers, Outcome, Projection, Runner, State, data, partition_hash, partition_key_of, used,
         },
         table::{AnyTable, IndexSpec, open_table, visit_table},
+        upcaster::{
+            New, Shape, UpcastDescription, Upcaster, old_data, one, perhaps, said, several, used_upcaster,
+        },
     };
 }

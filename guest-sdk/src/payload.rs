@@ -2,7 +2,7 @@
 
 mod plain;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const COMMON: u128 = u128::from_ne_bytes(*b"application/json");
 
@@ -59,6 +59,15 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(content_type: &str, data: &'a [u8])
     };
     // Only where it fails is it worth the time to keep track of the path.
     decoded.ok_or_else(|| explain::<T>(content_type, data))
+}
+
+/// Encodes a payload as the content type says; as JSON where there is none.
+pub(crate) fn encode(content_type: &str, data: &impl Serialize) -> Result<Vec<u8>, String> {
+    let encoded = match Format::of(content_type) {
+        Some(Format::MessagePack) => rmp_serde::to_vec_named(data).map_err(|error| error.to_string()),
+        _ => serde_json::to_vec(data).map_err(|error| error.to_string()),
+    };
+    encoded.map_err(|reason| format!("the new data cannot be written: {reason}"))
 }
 
 #[cold]

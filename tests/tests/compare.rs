@@ -145,7 +145,7 @@ fn what_cannot_be_compared_says_why() {
     let halted = post(WASM, &components::bytes("refuses")).problem(409);
     assert!(halted["detail"].as_str().unwrap().contains("position 1"), "{halted}");
     let reaction = post(WASM, &components::bytes("activation-mail")).problem(409);
-    assert_eq!(reaction["type"], "/problems/is-reaction");
+    assert_eq!(reaction["type"], "/problems/no-projection");
 
     let ended = server.run(&["compare", "churn", "nowhere.wasm"]);
     assert_eq!(ended.code, Some(5), "{ended:#?}");

@@ -4,9 +4,9 @@
 //! `run`, what it does; who has read one has read all. Those that keep or
 //! change a data folder: [`serve`], [`import`], [`export`]. Those that ask a
 //! running server: [`events`], [`trace`], [`status`], [`get`], [`query`],
-//! [`compare`], [`deploy`], [`promote`], [`rollback`], [`abort`], [`deployments`], [`dead_letters`],
-//! [`purge`]. Those for authors of plug-ins, which need neither: [`new`], [`build`], [`run`], [`test`];
-//! and [`fixture`], which writes for the last of them what it finds in a log.
+//! [`compare`], [`deploy`], [`promote`], [`rollback`], [`abort`], [`deployments`], [`schemas`],
+//! [`dead_letters`], [`purge`]. Those for authors of plug-ins, which need neither: [`new`], [`build`],
+//! [`run`], [`test`]; and [`fixture`], which writes for the last of them what it finds in a log.
 //!
 //! Beside them: [`settings`] (file, environment, flags), [`exit`] (exit codes
 //! and errors), `logging.rs`, `support/` (what commands share) and `template/`
@@ -33,6 +33,7 @@ pub mod purge;
 pub mod query;
 pub mod rollback;
 pub mod run;
+pub mod schemas;
 pub mod serve;
 pub mod settings;
 pub mod status;
@@ -101,6 +102,8 @@ enum Command {
     Abort(abort::Args),
     /// Show all that ever happened to a plug-in
     Deployments(deployments::Args),
+    /// Show the types of events, and register what events of them must fit
+    Schemas(schemas::Args),
     /// Show the events that a reaction could not handle, try them again, or drop them
     DeadLetters(dead_letters::Args),
     /// Delete the state of a plug-in whose file has been removed
@@ -183,6 +186,7 @@ impl Command {
             Self::Rollback(args) => rollback::run(args, context).await,
             Self::Abort(args) => abort::run(args, context).await,
             Self::Deployments(args) => deployments::run(args, context).await,
+            Self::Schemas(args) => schemas::run(args, context).await,
             Self::DeadLetters(args) => dead_letters::run(args, context).await,
             Self::Purge(args) => purge::run(args, context).await,
             Self::New(args) => new::run(args, context).await,

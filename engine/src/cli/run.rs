@@ -25,7 +25,7 @@ use super::{
 use crate::{
     clock,
     log::{Append, Condition, EventLog, LogSettings, memory::MemoryLog},
-    plugin::{Host, HostSettings, Plugin, Settings, version_digest},
+    plugin::{Host, HostSettings, Plugin, Settings, description::Kind, version_digest},
     projection::{self, Version},
     query::{self, MAX_LIMIT, Row, TableRead},
     state::{Checkpoint, VersionState},
@@ -98,6 +98,10 @@ async fn load(path: &Path) -> Result<(Arc<Plugin>, String)> {
     let host = Host::new(HostSettings::default())?;
     let plugin = host.load(&name, &wasm, &settings).await;
     let plugin = plugin.map_err(|error| Failure::new(Exit::Input, error.to_string()))?;
+    if plugin.kind() == Kind::Upcaster {
+        let message = format!("{} is an upcaster: it folds nothing by itself", path.display());
+        return Err(Failure::new(Exit::Input, message).into());
+    }
     Ok((plugin, version_digest(&wasm, &settings)))
 }
 

@@ -61,6 +61,9 @@ pub struct Args {
     /// How large the events may be that are appended at once [default: 16 MiB]
     #[arg(long, env = "PROJECTIONIST_MAX_BATCH_BYTES", value_name = "SIZE")]
     max_batch_bytes: Option<ByteSize>,
+    /// Refuse events of types that no schema is registered for
+    #[arg(long, env = "PROJECTIONIST_REQUIRE_SCHEMAS")]
+    require_schemas: bool,
     /// How much stack a plug-in may use [default: 1 MiB]
     #[arg(long, env = "PROJECTIONIST_GUEST_STACK_BYTES", value_name = "SIZE")]
     guest_stack_bytes: Option<ByteSize>,
@@ -77,6 +80,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     limits.max_event_bytes = args.max_event_bytes.map_or(limits.max_event_bytes, ByteSize::in_memory);
     limits.max_batch_events = args.max_batch_events.unwrap_or(limits.max_batch_events);
     limits.max_batch_bytes = args.max_batch_bytes.map_or(limits.max_batch_bytes, ByteSize::in_memory);
+    engine_settings.require_schemas = args.require_schemas || settings.require_schemas.unwrap_or(false);
     if let Some(threads) = args.replay_threads.or(settings.replay_threads) {
         // The settings file may say 0.
         engine_settings.replay_threads = threads.max(1);

@@ -52,6 +52,8 @@ pub struct Settings {
     pub max_batch_events: Option<usize>,
     /// How many bytes of events may be appended at once.
     pub max_batch_bytes: Option<ByteSize>,
+    /// Whether events of types without a schema are refused.
+    pub require_schemas: Option<bool>,
     /// How many bytes of stack a plug-in may use.
     pub guest_stack_bytes: Option<ByteSize>,
     /// What to log.
@@ -157,7 +159,7 @@ mod tests {
               |
             2 | plugin = "x"
               | ^^^^^^
-            unknown field `plugin`, expected one of `data`, `plugins`, `listen`, `url`, `allow-unprotected-network`, `replay-threads`, `max-event-bytes`, `max-batch-events`, `max-batch-bytes`, `guest-stack-bytes`, `log`, `log-format`
+            unknown field `plugin`, expected one of `data`, `plugins`, `listen`, `url`, `allow-unprotected-network`, `replay-threads`, `max-event-bytes`, `max-batch-events`, `max-batch-bytes`, `require-schemas`, `guest-stack-bytes`, `log`, `log-format`
         "#]]
         .assert_eq(&Settings::parse("data = \"x\"\nplugin = \"x\"").unwrap_err().to_string());
         let missing = Settings::load(Some(Path::new("/no/such/file.toml"))).unwrap_err();

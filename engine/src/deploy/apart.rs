@@ -69,10 +69,14 @@ pub enum StandingError {
         head: Position,
     },
     /// A reaction has acted upon what it was given; that cannot be done apart.
-    #[error("\"{name}\" is a reaction: what it makes of history are effects, and these happen once")]
-    Reaction {
+    #[error(
+        "\"{name}\" is of kind {kind}: only what projections make of history can be made again and looked at"
+    )]
+    NoProjection {
         /// The name asked for.
         name: String,
+        /// What it is.
+        kind: Kind,
     },
     /// The settings cannot be read.
     #[error(transparent)]
@@ -139,8 +143,8 @@ impl Context {
         rests: impl Fn() -> bool,
     ) -> Result<Standing, StandingError> {
         let name = plugin.name().to_owned();
-        if plugin.kind() == Kind::Reaction {
-            return Err(StandingError::Reaction { name });
+        if plugin.kind() != Kind::Projection {
+            return Err(StandingError::NoProjection { name, kind: plugin.kind() });
         }
         let (room, state) = self.store.open_room(digest, &plugin, to, rests)?;
         let version = Arc::new(Version::new(&name, digest, plugin, Arc::new(state)).up_to(to));

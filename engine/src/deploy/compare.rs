@@ -46,8 +46,8 @@ impl Deployer {
     ) -> Result<[Standing; 2], StandingError> {
         let at = at.map(|moment| moment.position(&*self.registry.context().log)).transpose()?;
         let live = self.live(name)?;
-        if live.plugin().kind() == Kind::Reaction {
-            return Err(StandingError::Reaction { name: name.to_owned() });
+        if live.plugin().kind() != Kind::Projection {
+            return Err(StandingError::NoProjection { name: name.to_owned(), kind: live.plugin().kind() });
         }
         let record = match other {
             Other::Component { wasm, settings } => return self.beside_file(live, &wasm, settings, at).await,

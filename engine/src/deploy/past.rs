@@ -147,8 +147,8 @@ impl Deployer {
         };
         let plugin = self.registry.context().host.load(name, wasm, &settings).await;
         let plugin = plugin.map_err(StandingError::Plugin)?;
-        if plugin.kind() == Kind::Reaction {
-            return Err(StandingError::Reaction { name: name.to_owned() });
+        if plugin.kind() != Kind::Projection {
+            return Err(StandingError::NoProjection { name: name.to_owned(), kind: plugin.kind() });
         }
         let digest = version_digest(wasm, &settings);
         self.past.lent.get_or_put(digest.clone(), plugin, MOST_CODE);

@@ -39,7 +39,7 @@ impl Work {
     /// Starts a version that serves.
     pub(super) fn start(context: &Arc<Context>, version: Arc<Version>) -> Self {
         match version.plugin().kind() {
-            Kind::Projection => Self::Projection(Projecting::start(context, version, true)),
+            Kind::Projection | Kind::Upcaster => Self::Projection(Projecting::start(context, version, true)),
             Kind::Reaction => {
                 Self::Reaction(reaction::start(&context.scheduler, version, Arc::clone(&context.log)))
             }

@@ -11,7 +11,10 @@ use bytemuck::{Pod, Zeroable};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
-use super::{Attribute, CORRELATION, Envelope, Event, Position, Timestamp};
+use super::{
+    Attribute, CORRELATION, DATASCHEMA, Envelope, Event, Position, Timestamp,
+    cloudevents::DEFAULT_CONTENT_TYPE,
+};
 
 /// A slice of a block's `bytes`.
 #[repr(C)]
@@ -148,14 +151,24 @@ impl Block {
         }
     }
 
-    /// What an event belongs to: its `correlationid`. Decodes no more than it must.
+    /// What an event belongs to: its `correlationid`.
     pub fn correlation(&self, head: &Head) -> Option<&str> {
+        self.extension(head, CORRELATION)
+    }
+
+    /// The version of its type's schema that an event names: its `dataschema`.
+    pub fn dataschema(&self, head: &Head) -> Option<&str> {
+        self.extension(head, DATASCHEMA)
+    }
+
+    /// The extension attribute of this name, if it is text. Decodes no more than it must.
+    fn extension(&self, head: &Head, wanted: &str) -> Option<&str> {
         let mut encoded = self.slice(head.extensions);
         let count = if encoded.is_empty() { 0 } else { rmp::decode::read_map_len(&mut encoded).ok()? };
         for _ in 0..count {
             let (name, rest) = rmp::decode::read_str_from_slice(encoded).ok()?;
             match (name, rmp::decode::read_str_from_slice(rest)) {
-                (CORRELATION, value) => return value.ok().map(|(value, _)| value),
+                (name, value) if name == wanted => return value.ok().map(|(value, _)| value),
                 (_, Ok((_, rest))) => encoded = rest,
                 // No text, but an integer or a boolean.
                 (_, Err(_)) => {
@@ -181,6 +194,17 @@ impl Block {
     pub fn events(&self) -> impl DoubleEndedIterator<Item = Event> + '_ {
         self.heads.iter().map(|head| self.event(head))
     }
+}
+
+/// The shape that an event gets; all else it keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Reshape<'a> {
+    /// Its type.
+    pub event_type: &'a str,
+    /// The version of its type's schema that it names; none: it names none.
+    pub dataschema: Option<&'a str>,
+    /// Its data; none: they stay as they are.
+    pub data: Option<&'a [u8]>,
 }
 
 /// Lays events out as a block.
@@ -246,6 +270,38 @@ impl BlockBuilder {
             subject: self.span(block.slice(head.subject)),
             data: self.span(block.slice(head.data)),
             extensions: self.span(block.slice(head.extensions)),
+            tags: self.span(block.slice(head.tags)),
+            ..*head
+        };
+        self.heads.push(head);
+    }
+
+    /// Adds the event of another block that `head` describes, in another shape.
+    pub fn reshape(&mut self, block: &Block, head: &Head, shape: Reshape<'_>) {
+        let Reshape { event_type, dataschema, data } = shape;
+        let data = data.unwrap_or_else(|| block.slice(head.data));
+        let content_type = match block.name(head.content_type) {
+            "" if !data.is_empty() => DEFAULT_CONTENT_TYPE,
+            content_type => content_type,
+        };
+        let extensions = match block.dataschema(head) == dataschema {
+            true => self.span(block.slice(head.extensions)),
+            false => {
+                let mut extensions = block.extensions(head);
+                extensions.remove(DATASCHEMA);
+                let named = dataschema.map(|uri| (DATASCHEMA.to_owned(), Attribute::String(uri.to_owned())));
+                extensions.extend(named);
+                self.encoded(extensions.is_empty(), &extensions)
+            }
+        };
+        let head = Head {
+            event_type: self.name(0, event_type),
+            source: self.name(1, block.name(head.source)),
+            content_type: self.name(2, content_type),
+            id: self.span(block.slice(head.id)),
+            subject: self.span(block.slice(head.subject)),
+            data: self.span(data),
+            extensions,
             tags: self.span(block.slice(head.tags)),
             ..*head
         };

@@ -23,7 +23,7 @@ mod validate;
 
 use std::{collections::BTreeMap, fmt};
 
-pub use block::{Block, BlockBuilder, Head, Span};
+pub use block::{Block, BlockBuilder, Head, Reshape, Span};
 use bytes::Bytes;
 pub use partition::Partition;
 pub use time::Timestamp;
@@ -60,6 +60,13 @@ pub struct Envelope {
 /// The extension attribute that says to which event, by its id, all goes back that
 /// led to this one.
 pub const CORRELATION: &str = "correlationid";
+
+/// The extension attribute that says by its URI which version of its type's schema an event
+/// is written by.
+pub const DATASCHEMA: &str = "dataschema";
+
+/// What the types of the engine's own events begin with.
+pub const OWN_TYPES: &str = "projectionist.";
 
 /// The type of the events that reactions' timers become when they are due.
 pub const TIMER_DUE: &str = "projectionist.timer.due";
@@ -126,6 +133,16 @@ impl serde::de::Visitor<'_> for AttributeVisitor {
 
     fn visit_string<E>(self, value: String) -> Result<Attribute, E> {
         Ok(Attribute::String(value))
+    }
+}
+
+impl Envelope {
+    /// The version of its type's schema that it names.
+    pub fn dataschema(&self) -> Option<&str> {
+        match self.extensions.get(DATASCHEMA) {
+            Some(Attribute::String(uri)) => Some(uri),
+            _ => None,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rules that an envelope keeps, whichever way it came in.
 
-use super::{Attribute, Envelope};
+use super::{Attribute, DATASCHEMA, Envelope};
 
 /// How long a tag may be, in bytes.
 pub const MAX_TAG_BYTES: usize = 256;
@@ -71,9 +71,9 @@ impl Envelope {
         }
         for (name, value) in &self.extensions {
             check_name(name)?;
-            if name == "dataschema" && !matches!(value, Attribute::String(uri) if !uri.is_empty()) {
+            if name == DATASCHEMA && !matches!(value, Attribute::String(uri) if !uri.is_empty()) {
                 return Err(EnvelopeError::attribute(
-                    "dataschema",
+                    DATASCHEMA,
                     "must be a URI; leave it out if there is none",
                 ));
             }

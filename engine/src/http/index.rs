@@ -26,6 +26,7 @@ const ADDRESSES: &[(&str, &str)] = &[
     ("/projections", "the projections and how they are"),
     ("/reactions", "the reactions and what they are doing"),
     ("/events", "the log: read, follow, append"),
+    ("/schemas", "the types of events, and what events of them must fit"),
     ("/healthz", "whether the server works"),
     ("/readyz", "whether every projection answers"),
     ("/openapi.json", "all addresses, for people and programs"),
@@ -59,6 +60,7 @@ pub(crate) fn document() -> Document {
     };
     document.tags = Some(vec![
         tag("events", "The log."),
+        tag("schemas", "What events must fit, and who uses which version."),
         tag("projections", "Projections, their tables and queries."),
         tag("reactions", "Reactions, and what they could not handle."),
         tag("server", "The server itself."),

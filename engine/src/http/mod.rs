@@ -5,6 +5,7 @@
 //! - `events/`: `/events`, the log.
 //! - `projections/`: `/projections`, their tables and queries.
 //! - `reactions/`: `/reactions`, what they are doing, their dead letters.
+//! - `schemas/`: `/schemas`, what events must fit.
 //! - `health.rs`: `/healthz`, `/readyz`.
 //!
 //! Shared:
@@ -31,6 +32,7 @@ mod path;
 mod problem;
 mod projections;
 mod reactions;
+mod schemas;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -91,7 +93,8 @@ pub fn site(engine: Arc<Engine>, access: Access, closing: Closing) -> impl Site 
     let routes = over_log(Arc::clone(&engine.log), engine.max_batch_bytes, closing)
         .merge(health::ready_routes(Arc::clone(&deployer)))
         .merge(projections::routes(Arc::clone(&deployer)))
-        .merge(reactions::routes(Arc::clone(&deployer)));
+        .merge(reactions::routes(Arc::clone(&deployer)))
+        .merge(schemas::routes(Arc::clone(&engine.schemas)));
     finish(routes, access, Some(deployer))
 }
 

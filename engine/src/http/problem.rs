@@ -48,6 +48,7 @@ macro_rules! kinds {
 kinds! {
     MalformedRequest "malformed-request" BAD_REQUEST "The request cannot be understood.";
     InvalidEvent "invalid-event" BAD_REQUEST "An event is not a valid CloudEvent.";
+    InvalidSchema "invalid-schema" BAD_REQUEST "The document is no JSON Schema that can be used.";
     InvalidParameter "invalid-parameter" BAD_REQUEST "A parameter's value does not fit.";
     UnknownParameter "unknown-parameter" BAD_REQUEST "A query parameter has a name that this resource does not know.";
     UnusableComponent "unusable-component" BAD_REQUEST "The component or its settings cannot be used.";
@@ -59,19 +60,22 @@ kinds! {
     NoSuchReaction "no-such-reaction" NOT_FOUND "There is no reaction of this name.";
     NoSuchDeadLetter "no-such-dead-letter" NOT_FOUND "The event at this position is no dead letter.";
     NoSuchVersion "no-such-version" NOT_FOUND "The plug-in has no such version.";
+    NoSuchSchema "no-such-schema" NOT_FOUND "No such schema is registered.";
     NoSuchTable "no-such-table" NOT_FOUND "The projection has no table of this name.";
     NoSuchKey "no-such-key" NOT_FOUND "The table has no such key.";
     NoSuchQuery "no-such-query" NOT_FOUND "The projection answers no query of this name.";
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "This resource does not take this method.";
     ConditionNotMet "condition-not-met" CONFLICT "The append's condition does not hold.";
     IdReused "id-reused" CONFLICT "Another event has this source and id.";
+    SchemaInUse "schema-in-use" CONFLICT "Events have been recorded that rely on the schema.";
     StillDeployed "still-deployed" CONFLICT "The plug-in's file is still in the plug-ins folder.";
-    IsReaction "is-reaction" CONFLICT "The plug-in is a reaction, for which this is not possible.";
+    NoProjection "no-projection" CONFLICT "The plug-in is no projection, and this is for projections only.";
     OtherStation "other-station" CONFLICT "The version is not at the station that this needs.";
     StalePlan "stale-plan" CONFLICT "Production has moved on since the plan was made.";
     CannotFold "cannot-fold" CONFLICT "The component cannot fold this history.";
     TooLarge "too-large" PAYLOAD_TOO_LARGE "The request is larger than the log takes.";
     UnsupportedMediaType "unsupported-media-type" UNSUPPORTED_MEDIA_TYPE "The body is of a media type that this resource does not take.";
+    SchemaMismatch "schema-mismatch" UNPROCESSABLE_ENTITY "An event does not fit the schema of its type.";
     PluginFailed "plugin-failed" INTERNAL_SERVER_ERROR "The plug-in failed to answer.";
     StorageFailed "storage-failed" INTERNAL_SERVER_ERROR "The storage under the engine failed.";
     Internal "internal" INTERNAL_SERVER_ERROR "The engine has a fault.";

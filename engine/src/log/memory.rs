@@ -118,6 +118,11 @@ impl EventLog for MemoryLog {
         Ok(None)
     }
 
+    fn find(&self, source: &str, id: &str) -> Result<Option<Position>, LogError> {
+        let id = self.keys.id(self.keys.source(source), id.as_bytes());
+        Ok(self.inner().index.ids.get(&id).copied())
+    }
+
     fn read(&self, selection: &Selection) -> Result<Vec<Event>, LogError> {
         let inner = self.inner();
         let (query, blocks) = (Query::of(selection), &inner.blocks);

@@ -7,6 +7,7 @@
 //! - [`Moment`] (`moment.rs`): a point in the log's time.
 //! - `admission.rs`: who may append: idempotency, conditions, versions. The
 //!   same for every log.
+//! - [`Misfit`] (`misfit.rs`): why an event does not fit its schema, as others check it (`schema`).
 //! - `prepared.rs`: a batch as whoever appends it lays it out.
 //! - `keys.rs`: ids, subjects and tags as numbers, for the indexes.
 //! - `index.rs`: positions by id, subject, tag and type, in memory.
@@ -22,6 +23,7 @@ mod index;
 mod keys;
 mod matcher;
 pub mod memory;
+mod misfit;
 mod moment;
 mod prepared;
 mod settings;
@@ -33,7 +35,13 @@ use std::{path::PathBuf, sync::Arc};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-pub use self::{embedded::EmbeddedLog, memory::MemoryLog, moment::Moment, settings::LogSettings};
+pub use self::{
+    embedded::EmbeddedLog,
+    memory::MemoryLog,
+    misfit::{Fault, Misfit},
+    moment::Moment,
+    settings::LogSettings,
+};
 use crate::event::{Block, Envelope, Event, Position};
 
 /// An append-only, gapless sequence of events.
@@ -61,6 +69,9 @@ pub trait EventLog: Send + Sync + 'static {
     /// what lies between them; `limit` is how many are enough. `None` where
     /// the log has to be read [block](Self::block) by block.
     fn rare(&self, from: Position, types: &[String], limit: usize) -> Result<Option<Rare>, LogError>;
+
+    /// Where the event with this source and id stands, if the log has it.
+    fn find(&self, source: &str, id: &str) -> Result<Option<Position>, LogError>;
 
     /// The events that a selection names, in its order, at most its limit.
     fn read(&self, selection: &Selection) -> Result<Vec<Event>, LogError>;
@@ -139,6 +150,14 @@ pub enum AppendError {
         index: usize,
         /// What is wrong and what to do.
         reason: String,
+    },
+    /// An event does not fit the schema of its type.
+    #[error("event {index} of the batch: {misfit}")]
+    Misfit {
+        /// Which event of the batch, from 0.
+        index: usize,
+        /// What does not fit.
+        misfit: Box<Misfit>,
     },
     /// An event or the batch is larger than the log takes.
     #[error("{what} has {size} {unit}; the log takes at most {limit}{}", named(*.setting))]

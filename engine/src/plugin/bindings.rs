@@ -5,11 +5,12 @@
 
 wasmtime::component::bindgen!({
     path: "../wit/0.1.0",
-    // Both kinds share the interface `plugin`, and so the bindings of it.
+    // All kinds share the interface `plugin`, and so the bindings of it.
     inline: "package projectionist:host;
         world every-plugin {
             include projectionist:plugin/projection-plugin@0.1.0;
             include projectionist:plugin/reaction-plugin@0.1.0;
+            include projectionist:plugin/upcaster-plugin@0.1.0;
         }",
     imports: { default: trappable },
     exports: { default: async },
@@ -20,4 +21,5 @@ wasmtime::component::bindgen!({
 pub use self::projectionist::plugin::{events, state};
 pub use exports::projectionist::plugin::{
     plugin as plugin_interface, projection as projection_interface, reaction as reaction_interface,
+    upcaster as upcaster_interface,
 };

@@ -13,7 +13,7 @@ use tokio::sync::OwnedMutexGuard;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use super::{
-    bindings::{plugin_interface, reaction_interface},
+    bindings::{plugin_interface, reaction_interface, upcaster_interface},
     guest::Guest,
 };
 
@@ -32,6 +32,7 @@ pub(super) enum Work {
     /// A projection, and where its `apply` is.
     Projection(ComponentExportIndex),
     Reaction(reaction_interface::GuestIndices),
+    Upcaster(upcaster_interface::GuestIndices),
 }
 
 /// All code that is in use, by the digest of its component. Held weakly: the

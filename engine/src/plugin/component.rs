@@ -79,6 +79,7 @@ impl Plugin {
         match self.code.work {
             Work::Projection(_) => Kind::Projection,
             Work::Reaction(_) => Kind::Reaction,
+            Work::Upcaster(_) => Kind::Upcaster,
         }
     }
 
@@ -107,7 +108,7 @@ impl Plugin {
     pub fn on_failure(&self) -> OnFailure {
         let chosen = self.settings.policies.on_failure.or(self.description.on_failure);
         chosen.unwrap_or(match self.kind() {
-            Kind::Projection => OnFailure::Halt,
+            Kind::Projection | Kind::Upcaster => OnFailure::Halt,
             Kind::Reaction => OnFailure::DeadLetter,
         })
     }
@@ -162,6 +163,7 @@ impl Plugin {
                     Calls::Projection { apply: apply.ok_or_else(|| wasmtime::format_err!("no apply"))? }
                 }
                 Work::Reaction(reaction) => Calls::Reaction(reaction.load(&mut store, &instance)?),
+                Work::Upcaster(upcaster) => Calls::Upcaster(upcaster.load(&mut store, &instance)?),
             };
             Ok((plugin, work))
         });

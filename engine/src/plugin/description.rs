@@ -15,6 +15,8 @@ pub enum Kind {
     Projection,
     /// It answers events with effects.
     Reaction,
+    /// It gives old events a new shape.
+    Upcaster,
 }
 
 impl fmt::Display for Kind {
@@ -22,6 +24,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Projection => "projection",
             Self::Reaction => "reaction",
+            Self::Upcaster => "upcaster",
         })
     }
 }
@@ -50,6 +53,39 @@ pub struct Description {
     pub new_version: Option<NewVersion>,
     /// Which events of a reaction have to wait for one another.
     pub lane: Lane,
+    /// What an upcaster makes of which events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub upcasts: Vec<UpcastDescription>,
+}
+
+/// What an upcaster makes of events of one shape.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpcastDescription {
+    /// The events that it takes.
+    pub from: Shape,
+    /// What they become.
+    pub to: Shape,
+}
+
+/// A type and a version of its schema.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Shape {
+    /// The events' type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// What they name as their `dataschema`; absent: they name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataschema: Option<String>,
+}
+
+/// In words.
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.dataschema {
+            Some(dataschema) => write!(f, "type \"{}\" with dataschema \"{dataschema}\"", self.event_type),
+            None => write!(f, "type \"{}\" without dataschema", self.event_type),
+        }
+    }
 }
 
 /// A table, or an index over one.

@@ -9,7 +9,7 @@ use wasmtime::{
 };
 
 use super::{
-    bindings::{self, plugin_interface, reaction_interface},
+    bindings::{self, plugin_interface, reaction_interface, upcaster_interface},
     cache::Cache,
     code::{Code, Codes, Work},
     component::Plugin,
@@ -161,6 +161,7 @@ impl Shared {
                     )
                 }
                 Kind::Reaction => Work::Reaction(reaction_interface::GuestIndices::new(&pre)?),
+                Kind::Upcaster => Work::Upcaster(upcaster_interface::GuestIndices::new(&pre)?),
             };
             Ok((pre, plugin, work))
         });

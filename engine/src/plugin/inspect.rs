@@ -74,19 +74,25 @@ pub(super) fn check_fit(engine: &Engine, component: &Component) -> Result<Kind, 
     if !unknown.is_empty() {
         return Err(format!("it imports {}, which a plug-in's sandbox does not have", unknown.join(" and ")));
     }
-    let [plugin, projection, reaction] = ["plugin", "projection", "reaction"]
+    let [plugin, projection, reaction, upcaster] = ["plugin", "projection", "reaction", "upcaster"]
         .map(|interface| format!("projectionist:plugin/{interface}@{INTERFACE_VERSION}"));
     let exports = |name: &str| exports.contains(&name);
     if !exports(&plugin) {
         return Err(format!("it does not export {plugin}: a plug-in must"));
     }
-    match (exports(&projection), exports(&reaction)) {
-        (true, false) => Ok(Kind::Projection),
-        (false, true) => Ok(Kind::Reaction),
-        (false, false) => {
-            Err(format!("it exports neither {projection} nor {reaction}: a plug-in must be one of them"))
+    let kinds = [(Kind::Projection, projection), (Kind::Reaction, reaction), (Kind::Upcaster, upcaster)];
+    let is: Vec<&(Kind, String)> = kinds.iter().filter(|(_, interface)| exports(interface)).collect();
+    match is[..] {
+        [(kind, _)] => Ok(*kind),
+        [] => {
+            let [(_, projection), (_, reaction), (_, upcaster)] = &kinds;
+            Err(format!(
+                "it exports neither {projection} nor {reaction} nor {upcaster}: a plug-in must be one of them"
+            ))
         }
-        (true, true) => Err(format!("it exports both {projection} and {reaction}: make two plug-ins of it")),
+        [(_, one), (_, other), ..] => {
+            Err(format!("it exports both {one} and {other}: make two plug-ins of it"))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
         events,
         plugin_interface::{self, QueryFailure},
         projection_interface::Failure,
-        reaction_interface,
+        reaction_interface, upcaster_interface,
     },
     changes::Changes,
     crossing::Crossing,
@@ -18,8 +18,9 @@ use super::{
     outbound::{NoOutbound, Outbound},
     state::StateReader,
     stop,
+    upcast::Upcast,
 };
-use crate::event::{Block, Timestamp};
+use crate::event::{Block, Position, Timestamp};
 
 /// A running plug-in. After an error other than [`CallError::UnknownQuery`],
 /// [`CallError::BadArguments`] or [`CallError::Failed`] it cannot be used any
@@ -42,6 +43,19 @@ pub(super) enum Calls {
         apply: Func,
     },
     Reaction(reaction_interface::Guest),
+    Upcaster(upcaster_interface::Guest),
+}
+
+impl Calls {
+    /// What it does not do, as a predicate.
+    fn does_not(&self, what: &str) -> String {
+        let is = match self {
+            Self::Projection { .. } => "a projection",
+            Self::Reaction(_) => "a reaction",
+            Self::Upcaster(_) => "an upcaster",
+        };
+        format!("{what}: it is {is}")
+    }
 }
 
 /// An event that a reaction wants appended.
@@ -157,7 +171,7 @@ impl Instance {
     /// Answers about how many bytes a flush would return now.
     pub async fn apply(&mut self, block: &Block) -> Result<u64, ApplyError> {
         let Calls::Projection { apply } = &self.calls else {
-            return Err(ApplyError::Trap { reason: "folds nothing: it is a reaction".to_owned() });
+            return Err(ApplyError::Trap { reason: self.calls.does_not("folds nothing") });
         };
         let names: Vec<&str> = block.names.iter().map(String::as_str).collect();
         guest::begin(&mut self.store, false);
@@ -168,19 +182,7 @@ impl Instance {
         };
         match self.end(call, false) {
             Ok((Ok(bytes),)) => Ok(bytes),
-            Ok((Err(failure),)) if block.heads.iter().any(|head| head.position == failure.position) => {
-                Err(ApplyError::Failure {
-                    position: failure.position,
-                    message: stop::shortened(&failure.message),
-                })
-            }
-            Ok((Err(failure),)) => Err(ApplyError::Trap {
-                reason: format!(
-                    "blames event {}, which it was not given: {}",
-                    failure.position,
-                    stop::shortened(&failure.message)
-                ),
-            }),
+            Ok((Err(failure),)) => Err(self.failed(block, failure.position, &failure.message)),
             Err(reason) => Err(ApplyError::Trap { reason }),
         }
     }
@@ -188,7 +190,7 @@ impl Instance {
     /// Answers an event, the only one of a block.
     pub async fn react(&mut self, event: &Block) -> Result<Reacted, ReactError> {
         let Calls::Reaction(reaction) = &self.calls else {
-            return Err(ReactError::Trap { reason: "answers no events: it is a projection".to_owned() });
+            return Err(ReactError::Trap { reason: self.calls.does_not("answers no events") });
         };
         guest::begin(&mut self.store, false);
         let lowered = Lowered::of(event);
@@ -208,7 +210,7 @@ impl Instance {
     /// The lane of each event of a block, in their order, as the reaction works it out.
     pub async fn lanes(&mut self, block: &Block) -> Result<Vec<String>, ReactError> {
         let Calls::Reaction(reaction) = &self.calls else {
-            return Err(ReactError::Trap { reason: "has no lanes: it is a projection".to_owned() });
+            return Err(ReactError::Trap { reason: self.calls.does_not("has no lanes") });
         };
         guest::begin(&mut self.store, false);
         let lowered = Lowered::of(block);
@@ -219,6 +221,24 @@ impl Instance {
                 reason: format!("names {} lanes for {} events", lanes.len(), block.len()),
             }),
             Err(reason) => Err(ReactError::Trap { reason }),
+        }
+    }
+
+    /// Gives the events of a block, all of which it takes, their new shape.
+    pub async fn upcast(&mut self, block: &Block) -> Result<Upcast, ApplyError> {
+        let Calls::Upcaster(upcaster) = &self.calls else {
+            return Err(ApplyError::Trap { reason: self.calls.does_not("upcasts nothing") });
+        };
+        guest::begin(&mut self.store, true);
+        let lowered = Lowered::of(block);
+        let call = upcaster.call_upcast(&mut self.store, lowered.block()).await;
+        match self.end(call, false) {
+            Ok(Ok(shapes)) => {
+                let most = self.store.data().meter.limits.flush;
+                Upcast::check(shapes, block.len(), most).map_err(|reason| ApplyError::Trap { reason })
+            }
+            Ok(Err(failure)) => Err(self.failed(block, failure.position, &failure.message)),
+            Err(reason) => Err(ApplyError::Trap { reason }),
         }
     }
 
@@ -247,6 +267,17 @@ impl Instance {
             }
             Ok(Err(QueryFailure::Failed(message))) => Err(CallError::Failed(stop::shortened(&message))),
             Err(reason) => Err(CallError::Trapped(reason)),
+        }
+    }
+
+    /// What it says about an event that it was given.
+    fn failed(&self, block: &Block, position: Position, message: &str) -> ApplyError {
+        let message = stop::shortened(message);
+        match block.heads.iter().any(|head| head.position == position) {
+            true => ApplyError::Failure { position, message },
+            false => ApplyError::Trap {
+                reason: format!("blames event {position}, which it was not given: {message}"),
+            },
         }
     }
 

@@ -15,6 +15,7 @@
 //! - `wasi/`: what a guest finds of WASI: nothing that differs from run to run.
 //! - [`Outbound`] (`outbound.rs`): who makes a reaction's calls.
 //! - [`StateReader`] (`state.rs`): what a guest can read of its own state.
+//! - [`Upcast`] (`upcast.rs`): what an upcaster makes of a block.
 //! - `stop.rs`: why an instance was stopped, in words.
 //! - `output.rs`: what a guest prints.
 //!
@@ -41,6 +42,7 @@ mod settings;
 mod state;
 mod stop;
 mod units;
+mod upcast;
 mod validate;
 mod wasi;
 
@@ -59,6 +61,7 @@ pub use settings::{
 };
 pub use state::{NoState, Row, StateReader};
 pub use units::{ByteSize, format_duration, format_size, parse_duration, parse_size};
+pub use upcast::{Shaped, Upcast};
 
 /// The version of `projectionist:plugin` that this host speaks.
 pub const INTERFACE_VERSION: &str = "0.1.0";

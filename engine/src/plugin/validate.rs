@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::description::{Description, Kind, OnFailure, TableDescription};
+use super::description::{Description, Kind, Lane, OnFailure, Shape, TableDescription, UpcastDescription};
+use crate::event::OWN_TYPES;
 
 /// How much a description may hold.
 const MOST_NAMES: usize = 1000;
@@ -23,6 +24,13 @@ pub(super) fn parse(json: &str) -> Result<Description, String> {
 /// Whether a plug-in of this kind may describe itself so.
 pub(super) fn fits_kind(description: &Description, kind: Kind) -> Result<(), String> {
     match kind {
+        Kind::Upcaster => return fits_upcaster(description),
+        _ if !description.upcasts.is_empty() => {
+            return Err("it says what it makes of old events (`upcasts`), which only upcasters do".to_owned());
+        }
+        _ => {}
+    }
+    match kind {
         Kind::Projection if description.new_version.is_some() => {
             Err("it says what a new version does (`new-version`), which only reactions do: a new version of a \
                  projection folds all of history anew"
@@ -39,8 +47,57 @@ pub(super) fn fits_kind(description: &Description, kind: Kind) -> Result<(), Str
                  has lanes"
                 .to_owned())
         }
-        Kind::Projection | Kind::Reaction => Ok(()),
+        Kind::Projection | Kind::Reaction | Kind::Upcaster => Ok(()),
     }
+}
+
+/// An upcaster says what it makes of which events, and nothing else.
+fn fits_upcaster(description: &Description) -> Result<(), String> {
+    let Description { events, tables, queries, partition_by, on_failure, new_version, lane, upcasts, .. } =
+        description;
+    let strange = [
+        ("events", events.is_some()),
+        ("tables", !tables.is_empty()),
+        ("queries", !queries.is_empty()),
+        ("partition-by", partition_by.is_some()),
+        ("on-failure", on_failure.is_some()),
+        ("new-version", new_version.is_some()),
+        ("lane", *lane != Lane::default()),
+    ];
+    if let Some((field, _)) = strange.iter().find(|(_, is_there)| *is_there) {
+        return Err(format!(
+            "it says `{field}`, which an upcaster does not have: it has no state and no choice"
+        ));
+    }
+    if upcasts.is_empty() {
+        return Err("an upcaster has to say what it makes of which events (`upcasts`)".to_owned());
+    }
+    let mut taken = HashSet::new();
+    for UpcastDescription { from, to } in upcasts {
+        for Shape { event_type, dataschema } in [from, to] {
+            if event_type.is_empty() || dataschema.as_deref() == Some("") {
+                return Err(
+                    "in `upcasts` a type or a dataschema is empty; leave a dataschema out for events \
+                            that name none"
+                        .to_owned(),
+                );
+            }
+            if event_type.starts_with(OWN_TYPES) {
+                return Err(format!(
+                    "events of type {event_type:?} are the engine's own: they stay as they are"
+                ));
+            }
+        }
+        if from == to {
+            return Err(format!(
+                "it makes events of {from} into the same: a new shape has a name of its own"
+            ));
+        }
+        if !taken.insert(from) {
+            return Err(format!("it takes events of {from} twice"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a plug-in of this kind may do so with what it cannot handle, as it says itself

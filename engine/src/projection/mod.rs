@@ -10,6 +10,7 @@
 //! - `source.rs`: which events a call gets; `division.rs`: the log's blocks
 //!   divided among partitions. `call_size.rs`: how many at most.
 //!   `commit.rs`: when a runner commits, and how durably.
+//! - [`Upcasters`] (`upcast.rs`): old events in their newest shape.
 //! - `suspect.rs`: the search for the one event at fault after a failure.
 //! - [`Scheduler`] (`scheduler.rs`): the few threads on which all runners take
 //!   their steps in turn.
@@ -27,10 +28,12 @@ mod runner;
 mod scheduler;
 mod source;
 mod suspect;
+mod upcast;
 mod version;
 
 pub(crate) use division::Division;
 pub use run::{Run, fold, start};
 pub use scheduler::{Class, Scheduler};
 pub(crate) use source::Source;
+pub use upcast::{Upcaster, UpcasterConflict, Upcasters};
 pub use version::{EventAtFault, Halt, Hold, Phase, Progress, Version};

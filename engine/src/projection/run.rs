@@ -83,8 +83,8 @@ fn runners(
         let class = Arc::new(Class::default());
         let (version, log) = (Arc::clone(version), Arc::clone(log));
         let partition = Partition { index, count };
-        let source =
-            Source::new(Arc::clone(&log), version.plugin().description(), partition, Arc::clone(&division));
+        let (description, division) = (version.plugin().description(), Arc::clone(&division));
+        let source = Source::new(Arc::clone(&log), description, partition, division, version.upcasters());
         Runner::new(version, partition, source, Arc::clone(&rounds), log, class, stop.subscribe())
     })
 }

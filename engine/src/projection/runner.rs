@@ -288,7 +288,8 @@ impl Runner {
     async fn step(&mut self, goal: Position) -> Result<(), StepError> {
         let first = self.position + 1;
         let last = self.suspect.map_or(goal, |suspect| suspect.call_end(first).min(goal));
-        let portion = self.source.portion(first, last, self.call_size.events()).map_err(host)?;
+        let portion =
+            self.source.portion(first, last, self.call_size.events()).await.map_err(StepError::Halt)?;
         let Some(Portion { events, to, of }) = portion else { return Ok(()) };
         if !events.is_empty() {
             let took = self.apply(&events, first, to).await?;

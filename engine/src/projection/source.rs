@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::division::Division;
+use super::{
+    division::Division,
+    upcast::{Upcasters, Upcasting},
+    version::Halt,
+};
 use crate::{
     event::{Block, Partition, Position},
     log::{EventLog, LogError, Rare},
@@ -12,8 +16,12 @@ use crate::{
 /// The events of the log that an instance is given.
 pub(crate) struct Source {
     log: Arc<dyn EventLog>,
-    /// The types that the plug-in subscribed to; `None`: all.
+    /// The types that are read: those that the plug-in subscribed to, and those that upcasters
+    /// make into such; `None`: all.
     types: Option<Vec<String>>,
+    /// What gives old events their newest shape, where there is any need, and the types that the
+    /// plug-in subscribed to.
+    upcasting: Option<(Upcasting, Option<Vec<String>>)>,
     partition: Partition,
     division: Arc<Division>,
     /// The host divides the events; otherwise each partition is given all of
@@ -41,9 +49,14 @@ impl Source {
         description: &Description,
         partition: Partition,
         division: Arc<Division>,
+        upcasters: &Arc<Upcasters>,
     ) -> Self {
         let divided = !partition.is_whole() && description.partition_by == Some(PartitionBy::Subject);
-        Self { log, types: description.events.clone(), partition, division, divided, block_to: 0 }
+        let wanted = description.events.clone();
+        let own = upcasters.of(wanted.as_deref());
+        let upcasting = (!own.is_empty()).then(|| (Upcasting::new(Arc::new(own)), wanted.clone()));
+        let types = wanted.map(|wanted| upcasters.sources(wanted));
+        Self { log, types, upcasting, partition, division, divided, block_to: 0 }
     }
 
     /// Whether its events count as folded: where each partition is given all of
@@ -52,9 +65,27 @@ impl Source {
         self.partition.index == 0 || self.divided
     }
 
-    /// From `first` on, at most up to `last`, chosen of at most `most` events;
+    /// From `first` on, at most up to `last`, chosen of at most `most` events, in their newest shape;
     /// none behind the log's head.
-    pub(crate) fn portion(
+    pub(crate) async fn portion(
+        &mut self,
+        first: Position,
+        last: Position,
+        most: usize,
+    ) -> Result<Option<Portion>, Halt> {
+        let portion = self.recorded(first, last, most).map_err(Halt::of_host)?;
+        let Some(mut portion) = portion else { return Ok(None) };
+        let Some((upcasting, wanted)) = &mut self.upcasting else { return Ok(Some(portion)) };
+        portion.events = upcasting.newest(portion.events).await?;
+        if let Some(wanted) = wanted {
+            let all = 0..portion.events.len();
+            portion.events = portion.events.select(all, |name| wanted.iter().any(|own| own == name));
+        }
+        Ok(Some(portion))
+    }
+
+    /// The same as the log has them.
+    fn recorded(
         &mut self,
         first: Position,
         last: Position,

@@ -7,6 +7,7 @@ use std::sync::{
 
 use tokio::sync::{OwnedMutexGuard, watch};
 
+use super::upcast::Upcasters;
 use crate::{event::Position, plugin::Plugin, state::VersionState};
 
 /// A version with its code, its state, and how far it has come.
@@ -14,6 +15,7 @@ pub struct Version {
     name: String,
     digest: String,
     plugin: Arc<Plugin>,
+    upcasters: Arc<Upcasters>,
     state: Arc<VersionState>,
     progress: watch::Sender<Progress>,
     /// What the runner of each partition is doing.
@@ -105,6 +107,7 @@ impl Version {
             name: name.to_owned(),
             digest: digest.to_owned(),
             plugin,
+            upcasters: Arc::default(),
             state,
             progress: watch::Sender::new(progress),
             phases,
@@ -118,6 +121,16 @@ impl Version {
     pub fn up_to(self, position: Position) -> Self {
         self.limit.send_replace(position);
         self
+    }
+
+    /// The same, folding events in the shape that these give them.
+    pub fn upcast_by(self, upcasters: Arc<Upcasters>) -> Self {
+        Self { upcasters, ..self }
+    }
+
+    /// What gives old events their newest shape before it folds them.
+    pub fn upcasters(&self) -> &Arc<Upcasters> {
+        &self.upcasters
     }
 
     /// The plug-in's name.

@@ -145,7 +145,7 @@ impl Fold {
         let division = Arc::new(Division::new(1));
         let description = version.plugin().description();
         Ok(Self {
-            source: Source::new(Arc::clone(log), description, Partition::WHOLE, division),
+            source: Source::new(Arc::clone(log), description, Partition::WHOLE, division, &Arc::default()),
             caller: Caller::muted(Arc::clone(version), old.partitions()[0].clone()),
             version: Arc::clone(version),
             log: Arc::clone(log),
@@ -185,7 +185,7 @@ impl Fold {
         if first > target {
             return Ok(false);
         }
-        let portion = self.source.portion(first, target, PORTION).map_err(Halt::of_host)?;
+        let portion = self.source.portion(first, target, PORTION).await?;
         let Some(portion) = portion else { return Ok(false) };
         let unhandled = self.unhandled()?;
         for (index, head) in portion.events.heads.iter().enumerate() {
@@ -227,7 +227,7 @@ impl Fold {
         let (mut next, end) = (old.checkpoint().position + 1, books.handled_to);
         let mut late: BTreeSet<Position> = self.skipped.difference(&open).copied().collect();
         while next <= end {
-            let portion = self.source.portion(next, end, PORTION).map_err(Halt::of_host)?;
+            let portion = self.source.portion(next, end, PORTION).await?;
             let Some(portion) = portion else { break };
             late.extend(
                 portion.events.heads.iter().map(|head| head.position).filter(|at| !open.contains(at)),

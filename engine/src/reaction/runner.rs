@@ -135,7 +135,13 @@ impl Runner {
         let settings = plugin.settings();
         let division = Arc::new(Division::new(1));
         Self {
-            source: Source::new(Arc::clone(&log), plugin.description(), Partition::WHOLE, division),
+            source: Source::new(
+                Arc::clone(&log),
+                plugin.description(),
+                Partition::WHOLE,
+                division,
+                &Arc::default(),
+            ),
             lanes: Lanes::new(settings.policies.lanes),
             backlog: Backlog::default(),
             working: FuturesUnordered::new(),
@@ -312,7 +318,7 @@ impl Runner {
         let (begun, own) = (clock::instant(), outbox::source(self.version.name()));
         while self.backlog.len() < BACKLOG && self.backlog.read_to() < newest && begun.elapsed() < TURN {
             let (first, room) = (self.backlog.read_to() + 1, BACKLOG - self.backlog.len());
-            let portion = self.source.portion(first, newest, room).map_err(Halt::of_host)?;
+            let portion = self.source.portion(first, newest, room).await?;
             let Some(portion) = portion else { break };
             let events = &portion.events;
             let wanted = |head: &Head| !is_of_another(&own, events, head);

@@ -21,6 +21,7 @@
 //! - [`StateFolder`] (`folder.rs`): where their files lie; [`KeptState`] (`kept.rs`): states that are
 //!   kept to look back.
 //! - [`catalog`]: which versions there are, which one is live, how it came to be.
+//! - [`SchemaStore`] (`schemas.rs`): registered schemas of events.
 //! - [`key`]: keys, in FoundationDB's tuple encoding. [`value`]: values, in
 //!   MessagePack. Both to and from JSON.
 //! - `meta.rs`: what a file says about itself. `error.rs`: [`StateError`].
@@ -46,6 +47,7 @@ mod meta;
 mod partition;
 mod places;
 mod records;
+mod schemas;
 mod snapshot;
 mod succession;
 #[cfg(test)]
@@ -68,6 +70,7 @@ pub(crate) use known::Known;
 pub(crate) use memtable::Gathered;
 pub use meta::Checkpoint;
 pub use partition::PartitionState;
+pub use schemas::{SchemaRecord, SchemaStore, TypeRecord};
 pub use snapshot::KeyRange;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use uncommitted::Uncommitted;

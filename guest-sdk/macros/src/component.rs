@@ -113,3 +113,52 @@ pub(crate) fn reaction(input: &ItemImpl) -> TokenStream {
         };
     }
 }
+
+pub(crate) fn upcaster(input: &ItemImpl) -> TokenStream {
+    let upcaster = &input.self_ty;
+    quote! {
+        #[cfg(target_family = "wasm")]
+        #[allow(unsafe_code, unused_qualifications, clippy::all)]
+        const _: () = {
+            use ::projectionist_sdk::__private::{
+                bindings::{
+                    plugin::exports::projectionist::plugin::plugin,
+                    upcaster::exports::projectionist::plugin::upcaster,
+                },
+                component::upcaster as component,
+            };
+
+            struct Component;
+
+            impl plugin::Guest for Component {
+                fn describe() -> ::std::string::String {
+                    component::describe::<#upcaster>()
+                }
+
+                fn flush() -> plugin::Changes {
+                    component::flush()
+                }
+
+                fn query(
+                    _name: ::std::string::String,
+                    _arguments: ::std::vec::Vec<u8>,
+                ) -> ::core::result::Result<::std::vec::Vec<u8>, plugin::QueryFailure> {
+                    ::core::result::Result::Err(plugin::QueryFailure::NotFound)
+                }
+            }
+
+            impl upcaster::Guest for Component {
+                fn upcast(block: upcaster::Block) -> ::core::result::Result<upcaster::Shapes, upcaster::Failure> {
+                    component::upcast::<#upcaster>(block)
+                }
+            }
+
+            ::projectionist_sdk::__private::bindings::plugin::export!(
+                Component with_types_in ::projectionist_sdk::__private::bindings::plugin
+            );
+            ::projectionist_sdk::__private::bindings::upcaster::export!(
+                Component with_types_in ::projectionist_sdk::__private::bindings::upcaster
+            );
+        };
+    }
+}

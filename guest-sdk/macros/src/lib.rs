@@ -5,6 +5,7 @@
 //! - `handlers.rs`: `#[projection]` and `#[reaction]`, an `impl` of handlers and
 //!   queries; `arguments.rs`: what stands in their parentheses;
 //! - `method.rs`: one method of such an `impl`;
+//! - `upcaster.rs`: `#[upcaster]`, an `impl` of upcasts;
 //! - `component.rs`: the exports, on wasm.
 //!
 //! They check the form of what the author wrote and say what to do about it;
@@ -15,6 +16,7 @@ mod component;
 mod handlers;
 mod method;
 mod tables;
+mod upcaster;
 
 use handlers::Kind;
 use proc_macro::TokenStream;
@@ -93,6 +95,30 @@ pub fn reaction(arguments: TokenStream, input: TokenStream) -> TokenStream {
     handlers::expand(Kind::Reaction, arguments.into(), input)
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
+}
+
+/// Makes the methods of an `impl` upcasts: each gives events of one shape, a type and what
+/// its events name as their `dataschema`, another one.
+///
+/// - `#[upcast(from("type"), to("type", "dataschema"))]`: called for events of that type that
+///   name no dataschema, as `fn(old: Old) -> New` or `fn(event: &Event, old: Old) -> New` with any
+///   `Old: Deserialize` and `New: Serialize`. Without a dataschema, events have none.
+/// - `-> Option<New>` drops the event where it is `None`, `-> Vec<New>` splits it, and
+///   `-> Result<…, impl Display>` can fail: whatever folds the event then halts there.
+///
+/// Chains are made by the host: what one upcaster gives, another one takes. The doc comment
+/// over the `impl` becomes the plug-in's summary.
+#[proc_macro_attribute]
+pub fn upcaster(arguments: TokenStream, input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as syn::ItemImpl);
+    upcaster::expand(arguments.into(), input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Gives events of one shape another one; see `#[upcaster]`.
+#[proc_macro_attribute]
+pub fn upcast(_: TokenStream, _: TokenStream) -> TokenStream {
+    let message = "`#[upcast]` belongs on a method in an `impl` under `#[upcaster]`";
+    syn::Error::new(Span::call_site(), message).into_compile_error().into()
 }
 
 /// Handles events of the named types; see `#[projection]` and `#[reaction]`.

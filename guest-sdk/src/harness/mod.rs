@@ -3,6 +3,7 @@
 //!
 //! - here: [`Harness`], for projections;
 //! - `reacting.rs`: [`ReactionHarness`]; `calls.rs`: what it calls over HTTP;
+//! - `upcasting.rs`: [`UpcasterHarness`];
 //! - `given.rs`: [`event`], an event with all that it can have;
 //! - `stored.rs`: committed state, in memory.
 //!
@@ -34,6 +35,7 @@ pub(crate) mod calls;
 mod given;
 mod reacting;
 pub(crate) mod stored;
+mod upcasting;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,6 +47,7 @@ pub use given::{GivenEvent, event};
 pub use reacting::ReactionHarness;
 use serde_json::Value;
 use stored::Stored;
+pub use upcasting::UpcasterHarness;
 
 use crate::{
     Event,

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     cli::exit::{Exit, Failure},
     event::{Envelope, Position},
-    log::{Append, AppendError, Condition, EventLog, LogSettings, embedded::EmbeddedLog},
+    log::{Append, AppendError, Condition, EventLog, LogSettings},
 };
 
 /// What became of some events.
@@ -71,7 +71,7 @@ impl<'a> Appender<'a> {
     async fn send(&mut self, part: &mut Part) -> Result<Sent> {
         match self.log {
             Log::Server(client) => self.post(client, part).await,
-            Log::Folder { log, settings, .. } => write(log, settings, part).await,
+            Log::Folder { log, settings, .. } => write(&**log, settings, part).await,
         }
     }
 
@@ -157,7 +157,7 @@ impl Part {
 }
 
 /// Appends to the log of a folder.
-async fn write(log: &EmbeddedLog, settings: &LogSettings, part: &mut Part) -> Result<Sent> {
+async fn write(log: &dyn EventLog, settings: &LogSettings, part: &mut Part) -> Result<Sent> {
     match settings.check_sizes(&part.events) {
         Err(AppendError::TooLarge { event: Some(event), size, limit, setting: Some(setting), .. }) => {
             return Err(part.too_large(event, size, limit, setting).into());
@@ -179,6 +179,9 @@ async fn write(log: &EmbeddedLog, settings: &LogSettings, part: &mut Part) -> Re
         Err(AppendError::Log(error)) => Err(error.into()),
         Err(AppendError::Invalid { index, reason }) => {
             Err(Failure::new(Exit::Input, format!("{}: {reason}", part.places.of(index))).into())
+        }
+        Err(AppendError::Misfit { index, misfit }) => {
+            Err(Failure::new(Exit::Input, format!("{}: {misfit}", part.places.of(index))).into())
         }
         Err(error @ AppendError::TooLarge { event: Some(index), .. }) => {
             Err(Failure::new(Exit::Input, format!("{}: {error}", part.places.of(index))).into())

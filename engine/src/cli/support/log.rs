@@ -16,8 +16,9 @@ use crate::{
         exit::{Exit, Failure},
         settings::Settings,
     },
+    engine,
     event::{Position, cloudevents},
-    log::{EventLog, LogSettings, Selection, embedded::EmbeddedLog},
+    log::{EventLog, LogSettings, Selection},
 };
 
 /// The media type of events, one a line.
@@ -32,8 +33,8 @@ pub enum Log {
     Server(Client),
     /// That of a data folder on which no server works.
     Folder {
-        /// The log itself.
-        log: Arc<EmbeddedLog>,
+        /// The log itself, which takes only events that fit their schemas.
+        log: Arc<dyn EventLog>,
         /// Its limits.
         settings: LogSettings,
         /// Keeps servers away meanwhile.
@@ -55,8 +56,10 @@ impl Log {
             return Err(failure.hint("name the folder with --data, or a server with --url http://…").into());
         }
         let claim = Claim::take(&folder).await?;
+        let required = settings.require_schemas.unwrap_or(false);
         let settings = settings.log_settings();
-        Ok(Self::Folder { log: open_log(&folder, settings.clone()).await?, settings, _claim: claim })
+        let log = open_log(&folder, settings.clone(), required).await?;
+        Ok(Self::Folder { log, settings, _claim: claim })
     }
 
     /// Whether appends need the lines as they were read.
@@ -113,10 +116,13 @@ impl Log {
 }
 
 /// Opens a folder's log, which may take a moment: the end of it is read.
-async fn open_log(folder: &Path, settings: LogSettings) -> Result<Arc<EmbeddedLog>> {
+async fn open_log(folder: &Path, settings: LogSettings, require_schemas: bool) -> Result<Arc<dyn EventLog>> {
     let path = folder.to_owned();
-    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(path, settings)).await?;
-    Ok(Arc::new(opened.with_context(|| format!("the event log in {} cannot be opened", folder.display()))?))
+    let open = move || engine::open_log(&path, settings, require_schemas);
+    let opened = tokio::task::spawn_blocking(open).await?;
+    let (log, _) =
+        opened.with_context(|| format!("the event log in {} cannot be opened", folder.display()))?;
+    Ok(log)
 }
 
 async fn read_server(

@@ -119,6 +119,10 @@ impl Supervisor {
         let digest = candidate.digest.clone();
         match self.other_kind(plugin.kind())? {
             Some(reason) => self.fail(&digest, &reason, None, None),
+            None if plugin.kind() == Kind::Upcaster => {
+                let reason = "it is an upcaster, and this server does not apply upcasters yet";
+                self.fail(&digest, reason, None, None)
+            }
             None if plugin.kind() == Kind::Reaction => self.follow_on(candidate, plugin).await,
             None => {
                 let state = self.open_candidate(&digest, || self.context.store.open_state(&digest, &plugin));

@@ -10,6 +10,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{
@@ -23,7 +24,7 @@ use crate::{
         parameters::{NoParameters, UrlQuery},
         problem::{Kind, Problem, ProblemDocument},
     },
-    log::{AppendError, Appended, InTheWay, LogError},
+    log::{AppendError, Appended, Fault, InTheWay, LogError, Misfit},
 };
 
 /// The answer to an append.
@@ -74,6 +75,8 @@ pub(crate) struct AppendedDocument {
             `in-the-way` is the event that stands in the way.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "An event or the batch is too large.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "The media type is none of those taken.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "An event does not fit the schema of its type: `event` is its place in the batch, `path` \
+            a JSON Pointer to the value, `reason` what is wrong with it, `faults` all that is.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The log is closed.", body = ProblemDocument, content_type = "application/problem+json"),
     ),
 )]
@@ -133,6 +136,7 @@ impl From<AppendError> for Problem {
             AppendError::Invalid { index, .. } => {
                 Problem::new(Kind::InvalidEvent, detail).with("event", index)
             }
+            AppendError::Misfit { index, misfit } => misfits(index, *misfit, detail),
             AppendError::TooLarge { event, size, unit, limit, setting, .. } => {
                 let problem = Problem::new(Kind::TooLarge, detail).with("size", size);
                 let problem = problem.with("unit", unit).with("limit", limit).with("setting", setting);
@@ -172,11 +176,26 @@ impl From<AppendError> for Problem {
     }
 }
 
+/// Says what of an event does not fit: the first fault in words, all of them for machines.
+fn misfits(index: usize, misfit: Misfit, detail: String) -> Problem {
+    let Misfit { event_type, dataschema, faults } = misfit;
+    let first = faults.first().cloned();
+    let (path, reason) = first.map(|Fault { path, reason }| (path, reason)).unzip();
+    let faults = faults.into_iter().map(|Fault { path, reason }| json!({ "path": path, "reason": reason }));
+    Problem::new(Kind::SchemaMismatch, detail)
+        .with("event", index)
+        .with("event-type", event_type)
+        .with("dataschema", dataschema)
+        .with("path", path)
+        .with("reason", reason)
+        .with("faults", faults.collect::<Vec<_>>())
+}
+
 /// Names the event that stands in the way.
 fn with_event(problem: Problem, event: &InTheWay) -> Problem {
     problem.with(
         "in-the-way",
-        serde_json::json!({
+        json!({
             // 0: it stands earlier in the same batch, so it has none.
             "position": (event.position > 0).then_some(event.position),
             "id": event.id,

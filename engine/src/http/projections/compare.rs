@@ -251,7 +251,7 @@ impl From<StandingError> for Problem {
             StandingError::OnItsWay { position, head, .. } => {
                 Problem::new(Kind::NotServed, detail).with("position", position).with("head", head).retry()
             }
-            StandingError::Reaction { .. } => Problem::new(Kind::IsReaction, detail),
+            StandingError::NoProjection { .. } => Problem::new(Kind::NoProjection, detail),
             StandingError::Settings(_) | StandingError::Plugin(_) => {
                 Problem::new(Kind::UnusableComponent, detail)
             }

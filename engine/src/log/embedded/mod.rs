@@ -140,6 +140,10 @@ impl EventLog for EmbeddedLog {
         self.store.rare(from, types, limit)
     }
 
+    fn find(&self, source: &str, id: &str) -> Result<Option<Position>, LogError> {
+        self.store.find(source, id)
+    }
+
     fn read(&self, selection: &Selection) -> Result<Vec<Event>, LogError> {
         self.store.read(selection)
     }

@@ -171,6 +171,23 @@ impl Store {
         self.sealed(sealed)?.block(position).map(Some)
     }
 
+    /// Where the event with this source and id stands. The tail's index is the writer's, so
+    /// the tail is looked through.
+    pub(super) fn find(&self, source: &str, id: &str) -> Result<Option<Position>, LogError> {
+        let view = self.view().clone();
+        for block in &view.tail {
+            let is_it =
+                |head: &&Head| block.slice(head.id) == id.as_bytes() && block.name(head.source) == source;
+            if let Some(head) = block.heads.iter().find(is_it) {
+                return Ok(Some(head.position));
+            }
+        }
+        match view.sealed {
+            0 => Ok(None),
+            sealed => self.sealed(sealed)?.position(self.keys.id(self.keys.source(source), id.as_bytes())),
+        }
+    }
+
     pub(super) fn read(&self, selection: &Selection) -> Result<Vec<Event>, LogError> {
         let query = Query::of(selection);
         let (from, to) = (selection.from.max(1), selection.to);

@@ -24,7 +24,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..40)
 }
 
-/// All blocks of a log hold its events, once each and in order.
+/// All blocks of a log hold its events, once each and in order; each is found by its id.
 fn check_blocks(log: &dyn EventLog) {
     let mut position = 1;
     while let Some(block) = log.block(position).unwrap() {
@@ -35,6 +35,11 @@ fn check_blocks(log: &dyn EventLog) {
         }
     }
     assert_eq!(position, log.head() + 1);
+    for event in all(log) {
+        let Envelope { source, id, .. } = &event.envelope;
+        assert_eq!(log.find(source, id).unwrap(), Some(event.position));
+    }
+    assert_eq!(log.find("/test", "never there").unwrap(), None);
     let recorded: Vec<_> = all(log).iter().map(|event| event.recorded).collect();
     assert!(recorded.is_sorted());
 }

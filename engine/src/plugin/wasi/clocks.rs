@@ -19,7 +19,7 @@ use crate::{
 impl wall_clock::Host for Guest {
     fn now(&mut self) -> wasmtime::Result<Datetime> {
         match self.kind {
-            Kind::Projection => Ok(Datetime { seconds: 0, nanoseconds: 0 }),
+            Kind::Projection | Kind::Upcaster => Ok(Datetime { seconds: 0, nanoseconds: 0 }),
             Kind::Reaction => {
                 let micros = u64::try_from(self.clock.now().as_micros()).unwrap_or(0);
                 let nanoseconds = (micros % 1_000_000) as u32 * 1_000;
@@ -36,7 +36,7 @@ impl wall_clock::Host for Guest {
 impl monotonic_clock::Host for Guest {
     fn now(&mut self) -> wasmtime::Result<Instant> {
         match self.kind {
-            Kind::Projection => Ok(0),
+            Kind::Projection | Kind::Upcaster => Ok(0),
             Kind::Reaction => Ok(nanoseconds(self.started.elapsed())),
         }
     }
@@ -52,7 +52,7 @@ impl monotonic_clock::Host for Guest {
 
     fn subscribe_duration(&mut self, duration: Duration) -> wasmtime::Result<Resource<DynPollable>> {
         // The event loops of some languages wait for no time at all.
-        if duration > 0 && self.kind == Kind::Projection {
+        if duration > 0 && self.kind != Kind::Reaction {
             return Err(Stop::Timer.into());
         }
         let at = clock::instant().checked_add(std::time::Duration::from_nanos(duration));
