@@ -142,6 +142,8 @@
 //! has elements, all at the position of the one that they come from. All else that
 //! an event has stays as it was. An upcaster remembers nothing.
 //!
+//! Upcasters can be written and tested natively; the server does not apply them yet.
+//!
 //! # What is where
 //! - `table/`: [`Table`] with its cache, its [`Index`]es and ordered reads
 //! - `key.rs`: what can be a [`Key`](key::Key), and how keys are encoded
