@@ -1,7 +1,7 @@
 //! The engine as a whole: the log, the versions over it, the folder they come
 //! from.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     deploy::{Deployer, DeployerSettings},
@@ -26,6 +26,9 @@ pub struct EngineSettings {
     pub state_cache_bytes: usize,
     /// Bytes of stack that a guest may use.
     pub guest_stack_bytes: usize,
+    /// Verify by itself what has not been verified for so long, when there is nothing else to do;
+    /// none: never.
+    pub verify_every: Option<Duration>,
 }
 
 impl EngineSettings {
@@ -38,6 +41,7 @@ impl EngineSettings {
             log: LogSettings::default(),
             state_cache_bytes: 64 << 20,
             guest_stack_bytes: HostSettings::default().max_stack,
+            verify_every: None,
         }
     }
 }
@@ -95,6 +99,7 @@ impl Engine {
             plugins: settings.plugins,
             data: settings.data,
             state_cache_bytes: settings.state_cache_bytes,
+            verify_every: settings.verify_every,
         };
         let deployer = Arc::new(Deployer::start(deployer, host, scheduler, Arc::clone(&log)).await?);
         Ok(Self { log, deployer, max_batch_bytes })

@@ -49,6 +49,7 @@ impl Which {
                 "examples",
                 "tests/echo",
                 "tests/guests",
+                "tests/leaky",
                 "tests/meter",
                 "tests/old-churn",
                 "tests/tally",

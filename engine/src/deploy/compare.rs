@@ -54,7 +54,7 @@ impl Deployer {
         if let Some(at) = at {
             return Ok([self.standing(&live, at).await?, self.kept_at(&record, at).await?]);
         }
-        if let Some(running) = self.running(name, &record.digest) {
+        if let Some(running) = self.registry.running(name, &record.digest) {
             return self.abreast(name, live, running).await;
         }
         let view = live.state().view()?;
@@ -114,13 +114,6 @@ impl Deployer {
     fn kept(&self, name: &str, digest: Option<&str>) -> Result<VersionRecord, StandingError> {
         let versions = self.registry.context().catalog.versions(name)?;
         Ok(choose(name, versions, digest, Station::Candidate)?)
-    }
-
-    /// A version that runs beside the live one, or is it.
-    fn running(&self, name: &str, digest: &str) -> Option<Arc<Version>> {
-        let view = self.registry.view(name)?.get();
-        let candidates = view.candidates.into_iter().filter_map(|candidate| candidate.version);
-        view.live.into_iter().chain(candidates).find(|version| version.digest() == digest)
     }
 
     /// The live version and one that follows the log beside it, as soon as both stand at one

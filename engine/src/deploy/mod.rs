@@ -14,6 +14,7 @@
 //! - `work.rs`: a version at work, a projection or a reaction.
 //! - `apart.rs`: code folded over history apart from all that runs ([`Standing`]).
 //!   `compare.rs`: two versions of a name at one position.
+//!   [`verify`]: whether a version's state is what its code makes of history.
 //! - `store.rs`: where code and state of versions lie on disk.
 //! - `view.rs`: what readers see of a name, switched in one step.
 //! - [`status`]: the same as documents for people and machines.
@@ -30,11 +31,12 @@ mod registry;
 pub mod status;
 mod store;
 mod supervisor;
+pub mod verify;
 mod view;
 mod watch;
 mod work;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::watch as channel;
 
@@ -52,6 +54,7 @@ use self::{
     status::{DeploymentStatus, PluginStatus},
     store::Store,
     supervisor::{Delivery, Message, Ordered},
+    verify::{Underway, VerificationStatus, Verifier, VerifyError},
     watch::Looked,
 };
 use crate::{
@@ -74,6 +77,9 @@ pub struct DeployerSettings {
     pub data: PathBuf,
     /// Bytes of cache that each version's store may use.
     pub state_cache_bytes: usize,
+    /// Verify by itself what has not been verified for so long, when there is nothing else to do;
+    /// none: never.
+    pub verify_every: Option<Duration>,
 }
 
 /// Why a name cannot be read from.
@@ -137,6 +143,7 @@ pub enum PurgeError {
 /// All plug-ins and their versions. Cheap to share.
 pub struct Deployer {
     registry: Arc<Registry>,
+    verifier: Arc<Verifier>,
     looked: channel::Receiver<Looked>,
 }
 
@@ -161,7 +168,11 @@ impl Deployer {
         let looked = channel::Sender::new(Looked::default());
         let receiver = looked.subscribe();
         tokio::spawn(watch::watch_folder(settings.plugins, Arc::clone(&registry), names, looked));
-        Ok(Self { registry, looked: receiver })
+        let verifier = Verifier::new(Arc::clone(&registry));
+        if let Some(every) = settings.verify_every {
+            verifier.verify_when_idle(every);
+        }
+        Ok(Self { registry, verifier, looked: receiver })
     }
 
     /// The version that answers for a name.
@@ -248,6 +259,21 @@ impl Deployer {
         Ok(records.into_iter().map(DeploymentStatus::from).collect())
     }
 
+    /// Begins to verify a version, the live one unless another is meant by how its digest begins;
+    /// or tells of its verification that is under way.
+    pub fn verify(&self, name: &str, version: Option<&str>) -> Result<Underway, VerifyError> {
+        self.verifier.begin(name, version)
+    }
+
+    /// How the verification of a version stands, of the live one unless another is meant.
+    pub fn verification(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<VerificationStatus, StandingError> {
+        self.verifier.status(name, version)
+    }
+
     /// Deletes all state and code of a retired plug-in. Its deployments stay on
     /// record.
     pub async fn purge(&self, name: &str) -> Result<(), PurgeError> {
@@ -257,5 +283,6 @@ impl Deployer {
     /// Stops all runners; what they have folded is durable afterwards.
     pub async fn close(&self) {
         self.registry.close().await;
+        self.verifier.close().await;
     }
 }

@@ -86,16 +86,30 @@ impl Store {
         digest: &str,
         plugin: &Plugin,
     ) -> Result<(TempDir, VersionState), StateError> {
+        let room = self.room()?;
+        let state = self.open_in(&room, digest, plugin)?;
+        Ok((room, state))
+    }
+
+    /// A new folder for state that is deleted with it.
+    pub(super) fn room(&self) -> Result<TempDir, StateError> {
         let room = fs::create_dir_all(&self.rooms).and_then(|()| TempDir::new_in(&self.rooms));
-        let room = room.map_err(|error| StateError::Storage {
+        room.map_err(|error| StateError::Storage {
             path: self.rooms.display().to_string(),
             action: "make a folder in it",
             source: Arc::new(error),
-        })?;
-        let folder = StateFolder::new(room.path());
-        let cache = self.state_cache_bytes;
-        let state = folder.open(plugin.name(), digest, plugin.tables(), plugin.partitions(), cache)?;
-        Ok((room, state))
+        })
+    }
+
+    /// The state that lies in such a folder, or an empty one.
+    pub(super) fn open_in(
+        &self,
+        room: &TempDir,
+        digest: &str,
+        plugin: &Plugin,
+    ) -> Result<VersionState, StateError> {
+        let (folder, cache) = (StateFolder::new(room.path()), self.state_cache_bytes);
+        folder.open(plugin.name(), digest, plugin.tables(), plugin.partitions(), cache)
     }
 
     /// The state in which a version of a reaction makes its tables anew.

@@ -69,6 +69,7 @@ kinds! {
     IsReaction "is-reaction" CONFLICT "The plug-in is a reaction, for which this is not possible.";
     OtherStation "other-station" CONFLICT "The version is not at the station that this needs.";
     StalePlan "stale-plan" CONFLICT "Production has moved on since the plan was made.";
+    Verifying "verifying" CONFLICT "Another version is being verified.";
     CannotFold "cannot-fold" CONFLICT "The component cannot fold this history.";
     TooLarge "too-large" PAYLOAD_TOO_LARGE "The request is larger than the log takes.";
     UnsupportedMediaType "unsupported-media-type" UNSUPPORTED_MEDIA_TYPE "The body is of a media type that this resource does not take.";

@@ -33,4 +33,4 @@ pub(crate) use division::Division;
 pub use run::{Run, fold, start};
 pub use scheduler::{Class, Scheduler};
 pub(crate) use source::Source;
-pub use version::{EventAtFault, Halt, Hold, Phase, Progress, Version};
+pub use version::{EventAtFault, Halt, Hold, Manner, Phase, Progress, Version};

@@ -21,8 +21,19 @@ pub struct Version {
     folded: AtomicU64,
     /// Its runners go no further.
     limit: watch::Sender<Position>,
+    manner: Manner,
     /// Only one at a time holds it.
     held: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// How a version is run, beside what its settings say. What it folds must not depend on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// A fresh instance is begun after so many positions at the latest; absent: only when one
+    /// has to be.
+    pub restart_every: Option<u64>,
+    /// It comes after all others.
+    pub last: bool,
 }
 
 /// Holds a version at a position, until dropped.
@@ -110,6 +121,7 @@ impl Version {
             phases,
             folded: AtomicU64::new(0),
             limit: watch::Sender::new(Position::MAX),
+            manner: Manner::default(),
             held: Arc::default(),
         }
     }
@@ -118,6 +130,11 @@ impl Version {
     pub fn up_to(self, position: Position) -> Self {
         self.limit.send_replace(position);
         self
+    }
+
+    /// A version that is run in another manner than most.
+    pub fn in_manner(self, manner: Manner) -> Self {
+        Self { manner, ..self }
     }
 
     /// The plug-in's name.
@@ -163,6 +180,10 @@ impl Version {
     /// Up to where its runners go, as it changes.
     pub(crate) fn limit(&self) -> watch::Receiver<Position> {
         self.limit.subscribe()
+    }
+
+    pub(crate) fn manner(&self) -> Manner {
+        self.manner
     }
 
     pub(crate) fn add_folded(&self, events: u64) {

@@ -10,6 +10,7 @@
 //!   each other.
 //! - `client.rs`: HTTP to a running server, and its problems as our errors.
 //! - `component.rs`: a component's file; `comparison.rs`: how two versions differ.
+//! - `verification.rs`: what came of a verification.
 //! - `order.rs`: promote, roll back, abort: the plan first, then the deed.
 //! - `folders.rs`: folders that the command line names.
 //! - `log.rs`: the log, behind a server or opened here; `append.rs`: appending
@@ -32,3 +33,4 @@ pub mod progress;
 pub mod table;
 pub mod text;
 pub mod values;
+pub mod verification;
