@@ -47,6 +47,7 @@ impl Which {
             Self::All => &[
                 "plugins",
                 "examples",
+                "tests/astray",
                 "tests/echo",
                 "tests/guests",
                 "tests/leaky",

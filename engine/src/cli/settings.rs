@@ -16,7 +16,10 @@ use super::{
     exit::{Exit, Failure},
     logging::Format,
 };
-use crate::{log::LogSettings, plugin::{ByteSize, Span}};
+use crate::{
+    log::LogSettings,
+    plugin::{ByteSize, Span},
+};
 
 /// The settings file that is read if it is there.
 pub const FILE: &str = "projectionist.toml";

@@ -23,7 +23,6 @@ use crate::{
 /// How long progress is measured for.
 const SAMPLE: Duration = Duration::from_millis(500);
 
-
 /// Show what is deployed and how it does
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -96,7 +95,7 @@ async fn overview(client: &Client, plugins: Vec<PluginStatus>, output: &mut Outp
     for plugin in &plugins {
         if let Some(summary) = plugin.versions.iter().find_map(difference) {
             let summary = text::printable(summary);
-            output.line(format!("\n{} has been verified, and it differs: {summary}", plugin.name))?;
+            output.line(format!("\n{} differs when it is folded again: {summary}", plugin.name))?;
         }
     }
     Ok(())

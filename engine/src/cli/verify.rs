@@ -74,7 +74,8 @@ async fn wait(client: &Client, path: &[&str], begun: Underway) -> Result<Verific
         }
         let Some(now) = status.underway.filter(|now| now.began == begun.began) else {
             let version = text::short(&begun.version);
-            let message = format!("the verification of \"{}\", version {version}, was broken off", begun.name);
+            let message =
+                format!("the verification of \"{}\", version {version}, was broken off", begun.name);
             return Err(Failure::new(Exit::Unavailable, message).hint("begin it again").into());
         };
         progress.at_position(now.folded, now.position, &now.step);

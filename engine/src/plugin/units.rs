@@ -144,9 +144,14 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, millis) in
-            [("250ms", 250), ("2s", 2000), ("1.5 s", 1500), ("5m", 300_000), ("1h", 3_600_000), ("7d", 604_800_000)]
-        {
+        for (text, millis) in [
+            ("250ms", 250),
+            ("2s", 2000),
+            ("1.5 s", 1500),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("7d", 604_800_000),
+        ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "2", "s", "-2s", "2 days", "1e400s"] {

@@ -343,8 +343,8 @@ mod tests {
             .collect();
         let stepped = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stepped);
-        let last = scheduler
-            .spawn(Arc::new(Class::last()), async move { seen.store(true, Ordering::Relaxed) });
+        let last =
+            scheduler.spawn(Arc::new(Class::last()), async move { seen.store(true, Ordering::Relaxed) });
         let replay = scheduler.spawn(Arc::default(), async {
             for _ in 0..1_000 {
                 give_way().await;

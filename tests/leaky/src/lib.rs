@@ -1,7 +1,8 @@
 //! A plug-in that keeps something outside its tables, which a plug-in must not.
 //!
 //! It counts the events that its instance has seen in a static, and writes that number down
-//! whenever an event of type `mark` comes. A fresh instance begins to count anew.
+//! whenever an event of type `mark` comes. A fresh instance begins to count anew. One of type
+//! `check` is only folded by an instance that has seen others before.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,6 +24,7 @@ impl Leaky {
     #[on_any]
     fn any(&mut self, event: &Event) {
         let seen = SEEN.fetch_add(1, Ordering::Relaxed) + 1;
+        assert!(event.event_type() != "check" || seen > 1, "it has seen nothing before");
         *self.events.entry(event.subject()) += 1;
         if event.event_type() == "mark" {
             self.marks.insert(event.subject(), seen);

@@ -34,8 +34,7 @@ pub fn show(name: &str, comparison: &Comparison, output: &mut Output) -> Result<
     for TableComparison { name, index_of, removed, added, changed, samples, .. } in tables {
         if index_of.is_none() && !samples.is_empty() {
             output.line(format!("\n{name}"))?;
-            let mut show =
-                |RowComparison { key, before, after }: &_| show_row(key, [before, after], output);
+            let mut show = |RowComparison { key, before, after }: &_| show_row(key, [before, after], output);
             samples.iter().try_for_each(&mut show)?;
             more |= removed + added + changed > samples.len() as u64;
         }

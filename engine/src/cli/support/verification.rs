@@ -25,7 +25,9 @@ pub fn verdict(verification: &Verification) -> String {
     let (position, took) = (text::number(*position), text::duration(Duration::from_micros(*micros)));
     match verdict {
         Verdict::Verified => format!("verified up to position {position}, begun {began}, in {took}"),
-        Verdict::Differs => format!("differs, verified up to position {position}, begun {began}, in {took}"),
+        Verdict::Differs => {
+            format!("differs, folded again up to position {position}, begun {began}, in {took}")
+        }
         Verdict::Failed => {
             let reason = text::printable(reason.as_deref().unwrap_or_default());
             format!("could not be verified, begun {began}: {reason}")

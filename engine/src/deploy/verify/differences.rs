@@ -45,6 +45,8 @@ impl Side {
 pub(super) struct Rows {
     count: u64,
     first: Vec<RowFound>,
+    /// A row that is in two partitions, in words: no others are looked for.
+    twice: Option<String>,
 }
 
 impl Rows {
@@ -55,8 +57,15 @@ impl Rows {
         let tables = &before.description().tables;
         for indexes in [false, true] {
             for (number, table) in tables.iter().enumerate() {
-                if table.index_of.is_some() == indexes && (!indexes || rows.count == 0) {
-                    rows.add(&table.name, number as u32, before.view(), after.view())?;
+                if table.index_of.is_some() != indexes || (indexes && rows.count > 0) {
+                    continue;
+                }
+                match rows.add(&table.name, number as u32, before.view(), after.view()) {
+                    Err(StateError::TwoPartitions { table, key }) => {
+                        rows.twice = Some(format!("row {key} of table \"{table}\""));
+                        return Ok(rows);
+                    }
+                    added => added?,
                 }
             }
         }
@@ -95,12 +104,16 @@ pub(super) fn outside_its_tables(
     rows: Rows,
 ) -> FoundDifference {
     let [before, after] = ways.map(|way| format!("folded {}", way.words()));
-    let summary = match rows.count {
-        0 => "which events it can fold depends on how it is run: it keeps something outside its tables",
-        _ => "what it folds depends on how it is run: it keeps something outside its tables",
+    let leaks = "depends on how it is run: it keeps something outside its tables";
+    let summary = match (rows.twice, rows.count) {
+        (Some(row), _) => {
+            format!("{row} is in two partitions: it is changed at events with different partition keys")
+        }
+        (None, 0) => format!("which events it can fold {leaks}"),
+        (None, _) => format!("what it folds {leaks}"),
     };
     FoundDifference {
-        summary: summary.to_owned(),
+        summary,
         before,
         after,
         event: event(log, position),
@@ -126,8 +139,10 @@ pub(super) fn halted(log: &dyn EventLog, way: Way, halt: &Halt) -> FoundDifferen
 /// What stands is not what history makes.
 pub(super) fn of_state(intact: bool, rows: Rows) -> FoundDifference {
     let why = match intact {
-        true => "what stands is not what its code makes of history, however that is folded: a file was damaged, or \
-                 something outside its tables has had a part in it",
+        true => {
+            "what stands is not what its code makes of history, however that is folded: a file was damaged, or \
+                 something outside its tables has had a part in it"
+        }
         false => "what stands is not what was committed: a file was damaged",
     };
     FoundDifference {

@@ -1,9 +1,9 @@
 //! The verification of a version, from its beginning to the verdict.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::{
-    super::{StandingError, supervisor::Context},
+    super::{StandingError, registry::Registry, supervisor::Context},
     differences::{self, Side},
     fold::{Folder, Made, Print, Trouble},
     progress::Progress,
@@ -22,10 +22,10 @@ use crate::{
 
 /// What is verified.
 pub(super) struct Judge<'a> {
-    pub(super) context: &'a Context,
+    /// Where the version is found, if it runs. It is not held on to: it may be stopped and closed
+    /// at any time.
+    pub(super) registry: &'a Registry,
     pub(super) record: &'a VersionRecord,
-    /// The version, if it runs. It may be stopped and closed at any time.
-    pub(super) running: Weak<Version>,
     pub(super) progress: &'a Progress,
 }
 
@@ -38,6 +38,14 @@ struct Stands {
 }
 
 impl Judge<'_> {
+    fn context(&self) -> &Context {
+        self.registry.context()
+    }
+
+    fn running(&self) -> Option<Arc<Version>> {
+        self.registry.running(&self.record.name, &self.record.digest)
+    }
+
     /// Folds history again in all ways, and says what came of it.
     pub(super) async fn judge(&self, began: Timestamp) -> Verification {
         let mut verification = Verification {
@@ -59,7 +67,7 @@ impl Judge<'_> {
             }
             Err(Trouble::Halted { way, halt }) => {
                 verification.verdict = Verdict::Differs;
-                verification.difference = Some(differences::halted(&*self.context.log, way, &halt));
+                verification.difference = Some(differences::halted(&*self.context().log, way, &halt));
             }
             Err(Trouble::Failed(error)) => {
                 verification.verdict = Verdict::Failed;
@@ -71,13 +79,13 @@ impl Judge<'_> {
 
     /// Notes all it comes upon; answers the difference, if there is one.
     async fn look(&self, verification: &mut Verification) -> Result<Option<FoundDifference>, Trouble> {
-        let plugin = self.context.load(self.record).await?;
+        let plugin = self.context().load(self.record).await?;
         if plugin.kind() == Kind::Reaction {
             return Err(StandingError::Reaction { name: self.record.name.clone() }.into());
         }
         self.progress.step("reading the state that stands".to_owned());
         let stands = self.stands().await?;
-        let position = stands.as_ref().map_or_else(|| self.context.log.head(), |stands| stands.position);
+        let position = stands.as_ref().map_or_else(|| self.context().log.head(), |stands| stands.position);
         verification.position = position;
         verification.digest = stands.as_ref().map(|stands| stands.print.digest.to_string());
         self.progress.up_to(position);
@@ -102,7 +110,7 @@ impl Judge<'_> {
 
     /// The state of the version, if it runs, with the digest of its rows as they lie there.
     async fn stands(&self) -> Result<Option<Stands>, StateError> {
-        let Some(version) = self.running.upgrade() else { return Ok(None) };
+        let Some(version) = self.running() else { return Ok(None) };
         let view = version.state().view()?;
         let (position, committed) = (view.position(), view.checkpoint().digest);
         let digest = in_background(move || view.digest_from_scratch()).await?;
@@ -111,7 +119,7 @@ impl Judge<'_> {
     }
 
     async fn folder(&self, way: Way) -> Result<Folder<'_>, StandingError> {
-        Folder::load(self.context, self.record, way, self.progress).await
+        Folder::load(self.context(), self.record, way, self.progress).await
     }
 
     /// The event at which ways part that do not come to the same.
@@ -140,21 +148,20 @@ impl Judge<'_> {
         let Found { position, reference: before, suspect: after, which } = found;
         let ways = [Way::Alone, suspects[which].way];
         let rows = rows(Side::Made(before), Side::Made(after)).await?;
-        Ok(differences::outside_its_tables(&*self.context.log, position, ways, rows))
+        Ok(differences::outside_its_tables(&*self.context().log, position, ways, rows))
     }
 
     /// History comes to the same however it is folded, but that is not what stands. The rows are looked for where
-    /// the version stands now: to keep a state from before in sight would keep its file from being tidied.
+    /// the version stands now: its state was not held on to, which would have kept its file from being tidied.
     async fn stands_otherwise(&self, way: Way, stands: &Stands) -> Result<FoundDifference, Trouble> {
         self.progress.step("looking for the rows that differ".to_owned());
-        let (version, view) = match self.running.upgrade() {
-            Some(version) => (Arc::downgrade(&version), version.state().view()?),
-            None => return Ok(differences::of_state(stands.intact, Default::default())),
-        };
-        let position = view.position();
-        let made = self.folder(way).await?.fold(None, position).await?;
-        let rows = match version.upgrade() {
-            Some(version) => rows(Side::Made(made), Side::Stands(version, view)).await?,
+        let rows = match self.running() {
+            Some(version) => {
+                let view = version.state().view()?;
+                let made = self.folder(way).await?.fold(None, view.position()).await?;
+                rows(Side::Made(made), Side::Stands(version, view)).await?
+            }
+            // It has been stopped meanwhile.
             None => Default::default(),
         };
         Ok(differences::of_state(stands.intact, rows))

@@ -161,8 +161,7 @@ impl Verifier {
         let (began, progress) = (clock::now(), Arc::new(Progress::default()));
         progress.step("beginning".to_owned());
         let (name, version) = (name.to_owned(), record.digest.clone());
-        let running = running.as_ref().map(Arc::downgrade).unwrap_or_default();
-        let work = Arc::clone(self).work(record, running, began, Arc::clone(&progress));
+        let work = Arc::clone(self).work(record, began, Arc::clone(&progress));
         let begun = job.insert(Job { name, version, began, progress, task: tokio::spawn(work) });
         Ok(begun.underway())
     }
@@ -200,18 +199,12 @@ impl Verifier {
         Ok(choose(name, context.catalog.versions(name)?, version, Station::Live)?)
     }
 
-    async fn work(
-        self: Arc<Self>,
-        record: VersionRecord,
-        running: std::sync::Weak<crate::projection::Version>,
-        began: Timestamp,
-        progress: Arc<Progress>,
-    ) {
+    async fn work(self: Arc<Self>, record: VersionRecord, began: Timestamp, progress: Arc<Progress>) {
         let _ends = Ends(&self);
         let context = self.registry.context();
         let begun = clock::instant();
         tracing::info!(plugin = record.name, version = record.digest, "verifying");
-        let judge = Judge { context, record: &record, running, progress: &progress };
+        let judge = Judge { registry: &self.registry, record: &record, progress: &progress };
         let mut verification = tokio::select! {
             verification = judge.judge(began) => verification,
             () = self.gone(&record) => {
@@ -259,7 +252,7 @@ fn tell(name: &str, Verification { version, verdict, position, difference, reaso
             let summary = difference.as_ref().map(|difference| difference.summary.as_str());
             let event = difference.as_ref().and_then(|difference| difference.event.as_ref());
             let event = event.map(|event| event.position);
-            tracing::error!(plugin = name, version, position, event, summary, "verified, and it differs");
+            tracing::error!(plugin = name, version, position, event, summary, "folded again, it differs");
         }
         Verdict::Failed => tracing::error!(plugin = name, version, reason, "it could not be verified"),
     }

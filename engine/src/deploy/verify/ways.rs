@@ -9,7 +9,8 @@ use crate::{
     projection::Manner,
 };
 
-/// Small blocks are so small, unless the log has more events than `CALLS` of these.
+/// Small blocks are so small, unless they are always smaller, or the log has more events than
+/// `CALLS` of these.
 const SMALL_BLOCK: u64 = 7;
 /// About so many calls are made at most where blocks are small.
 const CALLS: u64 = 100_000;
@@ -35,7 +36,8 @@ impl Way {
     /// How to fold history again up to a position.
     pub(super) fn all(plugin: &Plugin, to: Position) -> Vec<Self> {
         // Odd, so that they end elsewhere than blocks of the log.
-        let blocks = (to / CALLS).max(SMALL_BLOCK) | 1;
+        let usual = plugin.settings().policies.block_events as u64;
+        let blocks = usual.min((to / CALLS).max(SMALL_BLOCK) | 1);
         let restarts = (to / RESTARTS).max(2) | 1;
         let mut ways = vec![Self::Blocks(blocks), Self::Restarts(restarts)];
         if plugin.description().partition_by.is_some() {
