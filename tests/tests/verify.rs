@@ -233,6 +233,13 @@ fn other_versions_can_be_verified_and_what_has_halted() {
     let verification = verify(&server, "refuses", 0);
     assert_verified(&verification, 3);
     assert_eq!(verification["position"], 8);
+
+    // What stands by may never have come so far: that is no difference.
+    let halted = server.status("refuses").unwrap()["live"].as_str().unwrap().to_owned();
+    server.configure("refuses", "[values]\nat = \"nothing\"\n");
+    server.until_other_version("refuses", &halted);
+    let ended = server.run(&["verify", "refuses", "--version", &halted]);
+    assert!(ended.code == Some(6) && ended.errors.contains("cannot fold history"), "{ended:#?}");
 }
 
 #[test]

@@ -97,7 +97,7 @@ pub enum StandingError {
         /// How far it had to go.
         to: Position,
         /// Why it did not.
-        halt: Halt,
+        halt: Box<Halt>,
     },
     /// The store failed.
     #[error(transparent)]
@@ -150,6 +150,6 @@ impl Context {
             Err(_) => Halt::of_host("its runner has ended"),
         };
         let (name, version) = (version.name().to_owned(), version.digest().to_owned());
-        Err(StandingError::Halted { name, version, to, halt })
+        Err(StandingError::Halted { name, version, to, halt: Box::new(halt) })
     }
 }

@@ -50,7 +50,7 @@ pub(super) struct Print {
 /// Why history could not be folded.
 pub(super) enum Trouble {
     /// The code could not go on.
-    Halted { way: Way, halt: Halt },
+    Halted { way: Way, halt: Box<Halt> },
     /// Everything else; it says nothing of the code.
     Failed(StandingError),
 }

@@ -96,7 +96,14 @@ impl Judge<'_> {
             self.progress.step(format!("{} of {}: folding {words}", number + 1, ways.len()));
             let folded = self.folder(*way).await?.fold(None, position).await;
             verification.folds.push(told(words, &folded));
-            prints.push((*way, folded?.print));
+            match folded {
+                // It stands by, and may never have come so far.
+                Err(Trouble::Halted { halt, .. }) if stands.is_none() && prints.is_empty() => {
+                    let (name, version) = (self.record.name.clone(), self.record.digest.clone());
+                    return Err(StandingError::Halted { name, version, to: position, halt }.into());
+                }
+                folded => prints.push((*way, folded?.print)),
+            }
         }
         let Some((first, print)) = prints.first() else { return Ok(None) };
         if prints.iter().all(|(_, other)| other == print) {

@@ -82,3 +82,24 @@ impl Way {
         Manner { restart_every, last: true }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_and_the_manner_are_those_of_the_way() {
+        let own = Settings::parse("[values]\na = 1\n[policies]\npartitions = 4\n").unwrap();
+        let altered = |way: Way| way.settings(own.clone()).policies;
+        assert_eq!(altered(Way::Blocks(7)).block_events, 7);
+        assert_eq!(altered(Way::Partitions(1)).partitions, Some(1));
+        assert_eq!(altered(Way::Restarts(3)).commit_bytes, 1);
+        assert_eq!((altered(Way::Alone).block_events, altered(Way::Alone).partitions), (1, Some(1)));
+        for way in [Way::Blocks(7), Way::Restarts(3), Way::Partitions(1), Way::Alone] {
+            assert_eq!(way.settings(own.clone()).values, own.values, "what the code reads stays as it is");
+            assert!(way.manner().last, "it comes after all others");
+        }
+        let restarts = |way: Way| way.manner().restart_every;
+        assert_eq!([Way::Blocks(7), Way::Restarts(3), Way::Alone].map(restarts), [None, Some(3), Some(1)]);
+    }
+}

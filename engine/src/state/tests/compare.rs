@@ -28,8 +28,7 @@ proptest! {
         apply(&mut models[1], &other);
         let states = [state(&one), state(&other)];
         let [before, after] = states.each_ref().map(|state| state.view().unwrap());
-        for table in 0..2 {
-            let [left, right] = [&models[0][table], &models[1][table]];
+        for (table, (left, right)) in (0_u32..).zip(models[0].iter().zip(&models[1])) {
             let keys: BTreeSet<_> = left.keys().chain(right.keys()).collect();
             let expected: Vec<_> = keys
                 .into_iter()
@@ -37,7 +36,7 @@ proptest! {
                 .filter(|(_, before, after)| before != after)
                 .collect();
             let mut seen = Vec::new();
-            let table = Some(table as u32);
+            let table = Some(table);
             let found = compare((&before, table), (&after, table), |row| {
                 let owned = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
                 seen.push((row.key.to_vec(), owned(row.before), owned(row.after)));
@@ -45,10 +44,8 @@ proptest! {
             })
             .unwrap();
             prop_assert_eq!(&seen, &expected);
-            let count = |is: fn(&(Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>)) -> bool| {
-                expected.iter().filter(|row| is(row)).count() as u64
-            };
-            let (removed, added) = (count(|row| row.2.is_none()), count(|row| row.1.is_none()));
+            let removed = expected.iter().filter(|(_, _, after)| after.is_none()).count() as u64;
+            let added = expected.iter().filter(|(_, before, _)| before.is_none()).count() as u64;
             let changed = expected.len() as u64 - removed - added;
             let same = left.len() as u64 - removed - changed;
             prop_assert_eq!(found, Differences { removed, added, changed, same });
