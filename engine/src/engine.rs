@@ -4,6 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -32,6 +33,9 @@ pub struct EngineSettings {
     pub state_cache_bytes: usize,
     /// Bytes of stack that a guest may use.
     pub guest_stack_bytes: usize,
+    /// Verify by itself what has not been verified for so long, when there is nothing else to do;
+    /// none: never.
+    pub verify_every: Option<Duration>,
 }
 
 impl EngineSettings {
@@ -45,6 +49,7 @@ impl EngineSettings {
             require_schemas: false,
             state_cache_bytes: 64 << 20,
             guest_stack_bytes: HostSettings::default().max_stack,
+            verify_every: None,
         }
     }
 }
@@ -104,6 +109,7 @@ impl Engine {
             plugins: settings.plugins,
             data: settings.data,
             state_cache_bytes: settings.state_cache_bytes,
+            verify_every: settings.verify_every,
         };
         let deployer = Arc::new(Deployer::start(deployer, host, scheduler, Arc::clone(&log)).await?);
         Ok(Self { log, schemas, deployer, max_batch_bytes })

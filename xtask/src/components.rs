@@ -47,8 +47,10 @@ impl Which {
             Self::All => &[
                 "plugins",
                 "examples",
+                "tests/astray",
                 "tests/echo",
                 "tests/guests",
+                "tests/leaky",
                 "tests/meter",
                 "tests/old-churn",
                 "tests/tally",

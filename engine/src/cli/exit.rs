@@ -27,7 +27,7 @@ pub enum Exit {
 pub const HELP: &str = "\
 Exit codes:
   0  all went well
-  1  something failed, or the answer is no: what was compared differs, or a fixture failed
+  1  something failed, or the answer is no: what was compared or verified differs, or a fixture failed
   2  wrong usage or settings
   3  no server answers
   4  not found: no such plug-in, table, key or query

@@ -4,9 +4,10 @@
 //! `run`, what it does; who has read one has read all. Those that keep or
 //! change a data folder: [`serve`], [`import`], [`export`]. Those that ask a
 //! running server: [`events`], [`trace`], [`status`], [`get`], [`query`],
-//! [`compare`], [`deploy`], [`promote`], [`rollback`], [`abort`], [`deployments`], [`schemas`],
-//! [`dead_letters`], [`purge`]. Those for authors of plug-ins, which need neither: [`new`], [`build`],
-//! [`run`], [`test`]; and [`fixture`], which writes for the last of them what it finds in a log.
+//! [`compare`], [`verify`], [`deploy`], [`promote`], [`rollback`], [`abort`], [`deployments`],
+//! [`schemas`], [`dead_letters`], [`purge`]. Those for authors of plug-ins, which need neither:
+//! [`new`], [`build`], [`run`], [`test`]; and [`fixture`], which writes for the last of them what it
+//! finds in a log.
 //!
 //! Beside them: [`settings`] (file, environment, flags), [`exit`] (exit codes
 //! and errors), `logging.rs`, `support/` (what commands share) and `template/`
@@ -40,6 +41,7 @@ pub mod status;
 pub mod support;
 pub mod test;
 pub mod trace;
+pub mod verify;
 pub mod version;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -92,6 +94,8 @@ enum Command {
     Query(query::Args),
     /// Compare what other code makes of the same history with what the live version made of it
     Compare(compare::Args),
+    /// Check that a projection's state is what its code makes of history, however that is folded
+    Verify(verify::Args),
     /// Send a component to the server, to take over or to be put on trial
     Deploy(deploy::Args),
     /// Let a candidate on trial take over
@@ -181,6 +185,7 @@ impl Command {
             Self::Get(args) => get::run(args, context).await,
             Self::Query(args) => query::run(args, context).await,
             Self::Compare(args) => compare::run(args, context).await,
+            Self::Verify(args) => verify::run(args, context).await,
             Self::Deploy(args) => deploy::run(args, context).await,
             Self::Promote(args) => promote::run(args, context).await,
             Self::Rollback(args) => rollback::run(args, context).await,

@@ -28,7 +28,7 @@ use crate::{
     deploy,
     engine::{Engine, EngineSettings},
     http::{self, Access},
-    plugin::ByteSize,
+    plugin::{ByteSize, Span},
 };
 
 /// Run the engine: follow the log, fold it through the plug-ins, answer over HTTP
@@ -67,6 +67,10 @@ pub struct Args {
     /// How much stack a plug-in may use [default: 1 MiB]
     #[arg(long, env = "PROJECTIONIST_GUEST_STACK_BYTES", value_name = "SIZE")]
     guest_stack_bytes: Option<ByteSize>,
+    /// Verify each projection by itself when there is nothing else to do, so long after the last time: 12h, 7d
+    /// [default: never]
+    #[arg(long, env = "PROJECTIONIST_VERIFY_EVERY", value_name = "SPAN")]
+    verify_every: Option<Span>,
 }
 
 /// Runs the command.
@@ -88,6 +92,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     if let Some(size) = args.guest_stack_bytes.or(settings.guest_stack_bytes) {
         engine_settings.guest_stack_bytes = size.in_memory();
     }
+    engine_settings.verify_every = args.verify_every.or(settings.verify_every).map(|Span(every)| every);
     open_files::allow_all();
     folders::make("plug-ins folder", &plugins)?;
     let claim = Claim::take(&data).await?;

@@ -16,7 +16,10 @@ use super::{
     exit::{Exit, Failure},
     logging::Format,
 };
-use crate::{log::LogSettings, plugin::ByteSize};
+use crate::{
+    log::LogSettings,
+    plugin::{ByteSize, Span},
+};
 
 /// The settings file that is read if it is there.
 pub const FILE: &str = "projectionist.toml";
@@ -56,6 +59,8 @@ pub struct Settings {
     pub require_schemas: Option<bool>,
     /// How many bytes of stack a plug-in may use.
     pub guest_stack_bytes: Option<ByteSize>,
+    /// How long after it was verified last a projection is verified by itself.
+    pub verify_every: Option<Span>,
     /// What to log.
     pub log: Option<String>,
     /// How to log.
@@ -159,7 +164,7 @@ mod tests {
               |
             2 | plugin = "x"
               | ^^^^^^
-            unknown field `plugin`, expected one of `data`, `plugins`, `listen`, `url`, `allow-unprotected-network`, `replay-threads`, `max-event-bytes`, `max-batch-events`, `max-batch-bytes`, `require-schemas`, `guest-stack-bytes`, `log`, `log-format`
+            unknown field `plugin`, expected one of `data`, `plugins`, `listen`, `url`, `allow-unprotected-network`, `replay-threads`, `max-event-bytes`, `max-batch-events`, `max-batch-bytes`, `require-schemas`, `guest-stack-bytes`, `verify-every`, `log`, `log-format`
         "#]]
         .assert_eq(&Settings::parse("data = \"x\"\nplugin = \"x\"").unwrap_err().to_string());
         let missing = Settings::load(Some(Path::new("/no/such/file.toml"))).unwrap_err();

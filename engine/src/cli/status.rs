@@ -12,7 +12,7 @@ use super::{
         client::{Client, Place},
         output::{Output, note},
         table::Table,
-        text,
+        text, verification,
     },
 };
 use crate::{
@@ -92,7 +92,19 @@ async fn overview(client: &Client, plugins: Vec<PluginStatus>, output: &mut Outp
     for (plugin, reason) in troubled.filter_map(|plugin| Some((plugin, plugin.reason.as_deref()?))) {
         output.line(format!("\n{} is {}: {}", plugin.name, word(plugin.health), text::printable(reason)))?;
     }
+    for plugin in &plugins {
+        if let Some(summary) = plugin.versions.iter().find_map(difference) {
+            let summary = text::printable(summary);
+            output.line(format!("\n{} differs when it is folded again: {summary}", plugin.name))?;
+        }
+    }
     Ok(())
+}
+
+/// What differs from a verification of the version that answers, in words.
+fn difference(version: &VersionStatus) -> Option<&str> {
+    let last = version.verification.as_ref().filter(|_| version.station == "live")?;
+    last.difference.as_ref().map(|found| found.summary.as_str())
 }
 
 /// How many events each loaded version has folded.
@@ -151,6 +163,13 @@ fn detail(plugin: &PluginStatus, output: &mut Output) -> Result<()> {
                 version.station,
                 text::printable(reason)
             ))?;
+        }
+    }
+    for version in &plugin.versions {
+        if let Some(last) = &version.verification {
+            let (digest, verdict) = (text::short(&version.digest), verification::verdict(last));
+            output.line(format!("  {digest} {}: {verdict}", version.station))?;
+            last.difference.as_ref().map_or(Ok(()), |found| verification::difference(found, output))?;
         }
     }
     let live = plugin.versions.iter().find(|version| version.station == "live");

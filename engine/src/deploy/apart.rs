@@ -115,12 +115,17 @@ pub enum StandingError {
 impl Context {
     /// Loads a version that is kept.
     pub(super) async fn load(&self, record: &VersionRecord) -> Result<Arc<Plugin>, StandingError> {
-        let wasm = self.store.component(&record.component).map_err(|source| {
-            let version = record.digest.clone();
-            StandingError::Component { version, source }
-        })?;
+        let wasm = self.component(record)?;
         let settings = Settings::parse(&record.settings)?;
         self.host.load(&record.name, &wasm, &settings).await.map_err(StandingError::Plugin)
+    }
+
+    /// The component of a version that is kept.
+    pub(super) fn component(&self, record: &VersionRecord) -> Result<Vec<u8>, StandingError> {
+        self.store.component(&record.component).map_err(|source| {
+            let version = record.digest.clone();
+            StandingError::Component { version, source }
+        })
     }
 
     /// Folds the log up to a position, in a room of its own: from the version's nearest snapshot
@@ -148,16 +153,23 @@ impl Context {
         }
         let (room, state) = self.store.open_room(digest, &plugin, to, rests)?;
         let version = Arc::new(Version::new(&name, digest, plugin, Arc::new(state)).up_to(to));
-        let run = projection::start(&self.scheduler, Arc::clone(&version), Arc::clone(&self.log), false);
+        self.run_to(&version, to).await?;
+        Ok(Standing { view: version.state().view()?, version, _room: Some(room) })
+    }
+
+    /// Runs a version until it has folded all up to its limit, `to`.
+    pub(super) async fn run_to(&self, version: &Arc<Version>, to: Position) -> Result<(), StandingError> {
+        let run = projection::start(&self.scheduler, Arc::clone(version), Arc::clone(&self.log), false);
         let mut progress = version.progress();
         let ended = progress.wait_for(|progress| matches!(progress.phase, Phase::Live | Phase::Halted(_)));
         let phase = ended.await.map(|progress| progress.phase.clone());
         run.stop().await;
         let halt = match phase {
             Ok(Phase::Halted(halt)) => halt,
-            Ok(_) => return Ok(Standing { view: version.state().view()?, version, _room: Some(room) }),
+            Ok(_) => return Ok(()),
             Err(_) => Halt::of_host("its runner has ended"),
         };
-        Err(StandingError::Halted { name, version: digest.to_owned(), to, halt: Box::new(halt) })
+        let (name, version) = (version.name().to_owned(), version.digest().to_owned());
+        Err(StandingError::Halted { name, version, to, halt: Box::new(halt) })
     }
 }

@@ -56,7 +56,7 @@ impl Deployer {
         if let Some(at) = at {
             return Ok([self.live_at(&live, at).await?, self.kept_at(&record, at).await?]);
         }
-        if let Some(running) = self.running(name, &record.digest) {
+        if let Some(running) = self.registry.running(name, &record.digest) {
             return self.abreast(name, live, running).await;
         }
         let view = live.state().view()?;
@@ -124,13 +124,6 @@ impl Deployer {
         let Some(view) = self.registry.view(name).map(|view| view.get()) else { return false };
         view.live.is_some_and(|live| live.digest() == digest)
             || view.candidates.iter().any(|candidate| candidate.digest == digest)
-    }
-
-    /// A version that runs beside the live one, or is it.
-    pub(super) fn running(&self, name: &str, digest: &str) -> Option<Arc<Version>> {
-        let view = self.registry.view(name)?.get();
-        let candidates = view.candidates.into_iter().filter_map(|candidate| candidate.version);
-        view.live.into_iter().chain(candidates).find(|version| version.digest() == digest)
     }
 
     /// The live version and one that follows the log beside it, as soon as both stand at one

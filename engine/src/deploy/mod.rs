@@ -14,6 +14,7 @@
 //! - `work.rs`: a version at work, a projection or a reaction.
 //! - `apart.rs`: code folded over history apart from all that runs ([`Standing`]).
 //!   `compare.rs`: two versions of a name at one position; `past.rs`: looking back.
+//!   [`verify`]: whether a version's state is what its code makes of history.
 //! - `snapshots.rs`: states that are kept in the background, to look back.
 //! - `store.rs`: where code and state of versions lie on disk.
 //! - `view.rs`: what readers see of a name, switched in one step.
@@ -33,11 +34,12 @@ mod snapshots;
 pub mod status;
 mod store;
 mod supervisor;
+pub mod verify;
 mod view;
 mod watch;
 mod work;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::{Semaphore, watch as channel};
 
@@ -56,6 +58,7 @@ use self::{
     status::{DeploymentStatus, PluginStatus},
     store::Store,
     supervisor::{Delivery, Message, Ordered},
+    verify::{Underway, VerificationStatus, Verifier, VerifyError},
     watch::Looked,
 };
 use crate::{
@@ -78,6 +81,9 @@ pub struct DeployerSettings {
     pub data: PathBuf,
     /// Bytes of cache that each version's store may use.
     pub state_cache_bytes: usize,
+    /// Verify by itself what has not been verified for so long, when there is nothing else to do;
+    /// none: never.
+    pub verify_every: Option<Duration>,
 }
 
 /// Why a name cannot be read from.
@@ -142,6 +148,7 @@ pub enum PurgeError {
 pub struct Deployer {
     registry: Arc<Registry>,
     past: Arc<Past>,
+    verifier: Arc<Verifier>,
     looked: channel::Receiver<Looked>,
 }
 
@@ -169,7 +176,11 @@ impl Deployer {
         let looked = channel::Sender::new(Looked::default());
         let receiver = looked.subscribe();
         tokio::spawn(watch::watch_folder(settings.plugins, Arc::clone(&registry), names, looked));
-        Ok(Self { registry, past: Past::start(), looked: receiver })
+        let verifier = Verifier::new(Arc::clone(&registry));
+        if let Some(every) = settings.verify_every {
+            verifier.verify_when_idle(every);
+        }
+        Ok(Self { registry, past: Past::start(), verifier, looked: receiver })
     }
 
     /// The version that answers for a name.
@@ -256,6 +267,21 @@ impl Deployer {
         Ok(records.into_iter().map(DeploymentStatus::from).collect())
     }
 
+    /// Begins to verify a version, the live one unless another is meant by how its digest begins;
+    /// or tells of its verification that is under way.
+    pub fn verify(&self, name: &str, version: Option<&str>) -> Result<Underway, VerifyError> {
+        self.verifier.begin(name, version)
+    }
+
+    /// How the verification of a version stands, of the live one unless another is meant.
+    pub fn verification(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<VerificationStatus, StandingError> {
+        self.verifier.status(name, version)
+    }
+
     /// Deletes all state and code of a retired plug-in. Its deployments stay on
     /// record.
     pub async fn purge(&self, name: &str) -> Result<(), PurgeError> {
@@ -265,5 +291,6 @@ impl Deployer {
     /// Stops all runners; what they have folded is durable afterwards.
     pub async fn close(&self) {
         self.registry.close().await;
+        self.verifier.close().await;
     }
 }

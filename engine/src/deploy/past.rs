@@ -121,7 +121,7 @@ impl Deployer {
             Some(version) => self.kept(name, Some(version))?.digest,
             None => self.live(name)?.digest().to_owned(),
         };
-        if let Some(running) = self.running(name, &digest) {
+        if let Some(running) = self.registry.running(name, &digest) {
             let view = running.state().view()?;
             if at.is_none_or(|at| at == view.position()) {
                 return Ok(Arc::new(Standing::of(running, view)));

@@ -15,6 +15,7 @@ use super::{
     supervisor::{Context, Message, OrderError, Supervisor},
     view::View,
 };
+use crate::projection::Version;
 
 /// All supervisors of the process.
 pub(super) struct Registry {
@@ -61,6 +62,13 @@ impl Registry {
     pub(super) fn view(&self, name: &str) -> Option<Arc<View>> {
         let view = self.lock().get(name).map(|entry| Arc::clone(&entry.view))?;
         (!view.is_unknown()).then_some(view)
+    }
+
+    /// A version of a name that runs: the live one, or one beside it.
+    pub(super) fn running(&self, name: &str, digest: &str) -> Option<Arc<Version>> {
+        let view = self.view(name)?.get();
+        let candidates = view.candidates.into_iter().filter_map(|candidate| candidate.version);
+        view.live.into_iter().chain(candidates).find(|version| version.digest() == digest)
     }
 
     /// Starts the supervisor of a name, if it does not run yet.

@@ -11,7 +11,7 @@ use crate::{
     reaction::Handle,
     state::{
         StateError,
-        catalog::{Catalog, DeploymentOutcome, DeploymentRecord, VersionRecord},
+        catalog::{Catalog, DeploymentOutcome, DeploymentRecord, Verification, VersionRecord},
     },
 };
 
@@ -93,6 +93,9 @@ pub struct VersionStatus {
     pub held: bool,
     /// What it has folded; only of versions that are loaded.
     pub state: Option<StateStatus>,
+    /// What came of the last time that it was verified.
+    #[serde(default)]
+    pub verification: Option<Verification>,
 }
 
 /// What a version has folded, and what it offers.
@@ -204,7 +207,8 @@ pub(super) fn of(
     let (health, reason) = health(&view);
     let mut versions = Vec::new();
     for record in catalog.versions(name)?.into_iter().rev() {
-        versions.push(version_status(record, &view)?);
+        let verification = catalog.verification(name, &record.digest)?;
+        versions.push(version_status(record, &view, verification)?);
     }
     versions.sort_by_key(|version| version.station != "live");
     let deployments = catalog.deployments_of(name, DEPLOYMENTS)?;
@@ -262,7 +266,11 @@ fn output(view: &ViewState) -> Vec<OutputLine> {
     lines.into_iter().map(|(stream, line)| OutputLine { stream: word(&stream), line }).collect()
 }
 
-fn version_status(record: VersionRecord, view: &ViewState) -> Result<VersionStatus, StateError> {
+fn version_status(
+    record: VersionRecord,
+    view: &ViewState,
+    verification: Option<Verification>,
+) -> Result<VersionStatus, StateError> {
     let candidates = view.candidates.iter().filter_map(|candidate| candidate.version.as_ref());
     let loaded = view.live.iter().chain(candidates).find(|version| version.digest() == record.digest);
     let halted = loaded.and_then(|version| match &version.progress().borrow().phase {
@@ -279,6 +287,7 @@ fn version_status(record: VersionRecord, view: &ViewState) -> Result<VersionStat
         reason: record.reason.or(halted),
         held: record.held,
         state: loaded.map(|version| state_status(version)).transpose()?,
+        verification,
     })
 }
 

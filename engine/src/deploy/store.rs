@@ -90,12 +90,7 @@ impl Store {
         to: Position,
         rests: impl Fn() -> bool,
     ) -> Result<(TempDir, VersionState), StateError> {
-        let room = fs::create_dir_all(&self.rooms).and_then(|()| TempDir::new_in(&self.rooms));
-        let room = room.map_err(|error| StateError::Storage {
-            path: self.rooms.display().to_string(),
-            action: "make a folder in it",
-            source: Arc::new(error),
-        })?;
+        let room = self.room()?;
         let folder = StateFolder::new(room.path());
         let (name, tables, partitions) = (plugin.name(), plugin.tables(), plugin.partitions());
         let cache = self.state_cache_bytes;
@@ -122,6 +117,27 @@ impl Store {
         }
         let state = folder.open(name, digest, tables, partitions, cache)?;
         Ok((room, state))
+    }
+
+    /// A new folder for state that is deleted with it.
+    pub(super) fn room(&self) -> Result<TempDir, StateError> {
+        let room = fs::create_dir_all(&self.rooms).and_then(|()| TempDir::new_in(&self.rooms));
+        room.map_err(|error| StateError::Storage {
+            path: self.rooms.display().to_string(),
+            action: "make a folder in it",
+            source: Arc::new(error),
+        })
+    }
+
+    /// The state that lies in such a folder, or an empty one.
+    pub(super) fn open_in(
+        &self,
+        room: &TempDir,
+        digest: &str,
+        plugin: &Plugin,
+    ) -> Result<VersionState, StateError> {
+        let (folder, cache) = (StateFolder::new(room.path()), self.state_cache_bytes);
+        folder.open(plugin.name(), digest, plugin.tables(), plugin.partitions(), cache)
     }
 
     /// The snapshots of a version, the earliest first. None where they cannot be listed: they only

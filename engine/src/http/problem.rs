@@ -72,6 +72,7 @@ kinds! {
     NoProjection "no-projection" CONFLICT "The plug-in is no projection, and this is for projections only.";
     OtherStation "other-station" CONFLICT "The version is not at the station that this needs.";
     StalePlan "stale-plan" CONFLICT "Production has moved on since the plan was made.";
+    Verifying "verifying" CONFLICT "Another version is being verified.";
     CannotFold "cannot-fold" CONFLICT "The component cannot fold this history.";
     TooLarge "too-large" PAYLOAD_TOO_LARGE "The request is larger than the log takes.";
     UnsupportedMediaType "unsupported-media-type" UNSUPPORTED_MEDIA_TYPE "The body is of a media type that this resource does not take.";

@@ -60,7 +60,7 @@ pub use settings::{
     version_digest,
 };
 pub use state::{NoState, Row, StateReader};
-pub use units::{ByteSize, format_duration, format_size, parse_duration, parse_size};
+pub use units::{ByteSize, Span, format_duration, format_size, parse_duration, parse_size};
 pub use upcast::{Shaped, Upcast};
 
 /// The version of `projectionist:plugin` that this host speaks.

@@ -39,6 +39,24 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
+/// A span of time: text such as `7d`, in a settings file and on a command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_duration(text).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 /// Parses `64 MiB`, `1.5 GB`, `512kB` or a plain number of bytes. A letter
 /// alone is meant in powers of two: `512k` is 512 KiB.
 pub fn parse_size(text: &str) -> Result<u64, String> {
@@ -58,7 +76,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     if bytes >= u64::MAX as f64 { Err(wrong()) } else { Ok(bytes as u64) }
 }
 
-/// Parses `250ms`, `2s`, `1.5 s`, `5m` or `1h`. A unit is required.
+/// Parses `250ms`, `2s`, `1.5 s`, `5m`, `1h` or `7d`. A unit is required.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no span of time: write it like \"250ms\", \"2s\" or \"5m\"");
     let (number, unit) = split(text).ok_or_else(wrong)?;
@@ -66,7 +84,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "ms" => number / 1e3,
         "s" => number,
         "m" | "min" => number * 60.0,
-        "h" => number * 3600.0,
+        "h" => number * 3_600.0,
+        "d" => number * 86_400.0,
         _ => return Err(wrong()),
     };
     Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
@@ -125,9 +144,14 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, millis) in
-            [("250ms", 250), ("2s", 2000), ("1.5 s", 1500), ("5m", 300_000), ("1h", 3_600_000)]
-        {
+        for (text, millis) in [
+            ("250ms", 250),
+            ("2s", 2000),
+            ("1.5 s", 1500),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("7d", 604_800_000),
+        ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "2", "s", "-2s", "2 days", "1e400s"] {

@@ -36,4 +36,4 @@ pub use run::{Run, fold, start};
 pub use scheduler::{Class, Scheduler};
 pub(crate) use source::Source;
 pub use upcast::{Upcaster, UpcasterConflict, Upcasters};
-pub use version::{EventAtFault, Halt, Hold, Phase, Progress, Version};
+pub use version::{EventAtFault, Halt, Hold, Manner, Phase, Progress, Version};

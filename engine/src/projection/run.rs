@@ -80,7 +80,7 @@ fn runners(
     let count = partitions.len();
     let division = Arc::new(Division::new(count));
     (0..count).map(move |index| {
-        let class = Arc::new(Class::default());
+        let class = Arc::new(if version.manner().last { Class::last() } else { Class::default() });
         let (version, log) = (Arc::clone(version), Arc::clone(log));
         let partition = Partition { index, count };
         let (description, division) = (version.plugin().description(), Arc::clone(&division));

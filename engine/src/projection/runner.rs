@@ -288,6 +288,7 @@ impl Runner {
     async fn step(&mut self, goal: Position) -> Result<(), StepError> {
         let first = self.position + 1;
         let last = self.suspect.map_or(goal, |suspect| suspect.call_end(first).min(goal));
+        let last = self.restart_due().map_or(last, |due| last.min(due.max(first)));
         let portion =
             self.source.portion(first, last, self.call_size.events()).await.map_err(StepError::Halt)?;
         let Some(Portion { events, to, of }) = portion else { return Ok(()) };
@@ -314,7 +315,17 @@ impl Runner {
         } else if self.commit.flush_due(self.dirty) {
             self.gather().await?;
         }
+        if self.instance.is_some() && self.restart_due().is_some_and(|due| last >= due) {
+            self.gather().await?;
+            self.instance = None;
+        }
         self.clear_suspect()
+    }
+
+    /// The position at which the instance is done with, however well it does.
+    fn restart_due(&self) -> Option<Position> {
+        let started = if self.instance.is_some() { self.started_at } else { self.position };
+        self.version.manner().restart_every.map(|every| started.saturating_add(every))
     }
 
     /// Lets the plug-in fold the events between two positions; says how long it took.

@@ -28,18 +28,38 @@ use tokio::runtime::{self, Handle, Runtime};
 /// busy head slows replays down but never stops them.
 const LIVE_STEPS_IN_A_ROW: u32 = 16;
 
-/// Which of the two queues a runner waits in. The runner moves itself.
+/// Which of the queues a runner waits in. The runner moves itself.
 #[derive(Debug, Default)]
-pub struct Class(AtomicBool);
+pub struct Class {
+    live: AtomicBool,
+    last: bool,
+}
+
+/// The queues, by who comes first.
+#[derive(Clone, Copy)]
+enum Queue {
+    Live,
+    Replaying,
+    Last,
+}
 
 impl Class {
-    /// Live runners come first.
-    pub fn set_live(&self, live: bool) {
-        self.0.store(live, Ordering::Relaxed);
+    /// A runner that comes after all others, whatever it does.
+    pub fn last() -> Self {
+        Self { live: AtomicBool::default(), last: true }
     }
 
-    fn is_live(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// Live runners come first.
+    pub fn set_live(&self, live: bool) {
+        self.live.store(live, Ordering::Relaxed);
+    }
+
+    fn queue(&self) -> Queue {
+        match self.last {
+            true => Queue::Last,
+            false if self.live.load(Ordering::Relaxed) => Queue::Live,
+            false => Queue::Replaying,
+        }
     }
 }
 
@@ -65,6 +85,8 @@ struct Shared {
 struct Queues {
     live: VecDeque<Runnable>,
     replaying: VecDeque<Runnable>,
+    /// Stepped where a replay would be, when there is none.
+    last: VecDeque<Runnable>,
     /// The thread that never replays waits, and nobody has woken it yet.
     live_thread_rests: bool,
     live_in_a_row: u32,
@@ -111,7 +133,7 @@ impl Scheduler {
         F::Output: Send + 'static,
     {
         let shared = Arc::clone(&self.shared);
-        let schedule = move |runnable| shared.push(class.is_live(), runnable);
+        let schedule = move |runnable| shared.push(class.queue(), runnable);
         let (runnable, task) = async_task::spawn(runner, schedule);
         runnable.schedule();
         task
@@ -125,7 +147,8 @@ impl Drop for Scheduler {
             queues.closed = true;
             self.shared.live_work.notify_all();
             self.shared.work.notify_all();
-            (std::mem::take(&mut queues.live), std::mem::take(&mut queues.replaying))
+            let Queues { live, replaying, last, .. } = &mut *queues;
+            [live, replaying, last].map(std::mem::take)
         };
         // Outside the lock: dropping a runner may wake others.
         drop(left);
@@ -145,15 +168,19 @@ impl Shared {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, live: bool, runnable: Runnable) {
+    fn push(&self, queue: Queue, runnable: Runnable) {
         let mut queues = self.lock();
         if queues.closed {
             drop(queues);
             return;
         }
-        let queue = if live { &mut queues.live } else { &mut queues.replaying };
-        queue.push_back(runnable);
-        let wake = match live && std::mem::take(&mut queues.live_thread_rests) {
+        let waiting = match queue {
+            Queue::Live => &mut queues.live,
+            Queue::Replaying => &mut queues.replaying,
+            Queue::Last => &mut queues.last,
+        };
+        waiting.push_back(runnable);
+        let wake = match matches!(queue, Queue::Live) && std::mem::take(&mut queues.live_thread_rests) {
             true => &self.live_work,
             false => &self.work,
         };
@@ -197,7 +224,8 @@ impl Queues {
             return self.live.pop_front();
         }
         let replays_turn = self.live.is_empty() || self.live_in_a_row >= LIVE_STEPS_IN_A_ROW;
-        if let Some(runnable) = replays_turn.then(|| self.replaying.pop_front()).flatten() {
+        let mut next = || self.replaying.pop_front().or_else(|| self.last.pop_front());
+        if let Some(runnable) = replays_turn.then(&mut next).flatten() {
             self.live_in_a_row = 0;
             return Some(runnable);
         }
@@ -297,6 +325,36 @@ mod tests {
         });
         assert_eq!(replay.await, "done");
         drop(busy);
+    }
+
+    #[tokio::test]
+    async fn who_comes_last_is_not_stepped_while_there_are_replays() {
+        let scheduler = Scheduler::new(1).unwrap();
+        let done = Arc::new(AtomicBool::new(false));
+        let replays: Vec<_> = (0..2)
+            .map(|_| {
+                let done = Arc::clone(&done);
+                scheduler.spawn(Arc::default(), async move {
+                    while !done.load(Ordering::Relaxed) {
+                        give_way().await;
+                    }
+                })
+            })
+            .collect();
+        let stepped = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stepped);
+        let last =
+            scheduler.spawn(Arc::new(Class::last()), async move { seen.store(true, Ordering::Relaxed) });
+        let replay = scheduler.spawn(Arc::default(), async {
+            for _ in 0..1_000 {
+                give_way().await;
+            }
+        });
+        replay.await;
+        assert!(!stepped.load(Ordering::Relaxed), "it took its turn before replays that had work");
+        done.store(true, Ordering::Relaxed);
+        last.await;
+        drop(replays);
     }
 
     #[cfg(target_os = "linux")]

@@ -23,8 +23,19 @@ pub struct Version {
     folded: AtomicU64,
     /// Its runners go no further.
     limit: watch::Sender<Position>,
+    manner: Manner,
     /// Only one at a time holds it.
     held: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// How a version is run, beside what its settings say. What it folds must not depend on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// A fresh instance is begun after so many positions at the latest; absent: only when one
+    /// has to be.
+    pub restart_every: Option<u64>,
+    /// It comes after all others.
+    pub last: bool,
 }
 
 /// Holds a version at a position, until dropped.
@@ -113,6 +124,7 @@ impl Version {
             phases,
             folded: AtomicU64::new(0),
             limit: watch::Sender::new(Position::MAX),
+            manner: Manner::default(),
             held: Arc::default(),
         }
     }
@@ -131,6 +143,11 @@ impl Version {
     /// What gives old events their newest shape before it folds them.
     pub fn upcasters(&self) -> &Arc<Upcasters> {
         &self.upcasters
+    }
+
+    /// A version that is run in another manner than most.
+    pub fn in_manner(self, manner: Manner) -> Self {
+        Self { manner, ..self }
     }
 
     /// The plug-in's name.
@@ -176,6 +193,10 @@ impl Version {
     /// Up to where its runners go, as it changes.
     pub(crate) fn limit(&self) -> watch::Receiver<Position> {
         self.limit.subscribe()
+    }
+
+    pub(crate) fn manner(&self) -> Manner {
+        self.manner
     }
 
     pub(crate) fn add_folded(&self, events: u64) {

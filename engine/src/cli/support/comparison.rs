@@ -1,6 +1,7 @@
 //! How a comparison looks to people.
 
 use anyhow::Result;
+use serde_json::Value;
 
 use super::{
     output::{Output, note},
@@ -33,7 +34,8 @@ pub fn show(name: &str, comparison: &Comparison, output: &mut Output) -> Result<
     for TableComparison { name, index_of, removed, added, changed, samples, .. } in tables {
         if index_of.is_none() && !samples.is_empty() {
             output.line(format!("\n{name}"))?;
-            samples.iter().try_for_each(|row| show_row(row, output))?;
+            let mut show = |RowComparison { key, before, after }: &_| show_row(key, [before, after], output);
+            samples.iter().try_for_each(&mut show)?;
             more |= removed + added + changed > samples.len() as u64;
         }
     }
@@ -44,12 +46,14 @@ pub fn show(name: &str, comparison: &Comparison, output: &mut Output) -> Result<
     Ok(())
 }
 
-fn show_row(
-    RowComparison { key, before, after }: &RowComparison,
+/// Shows a row that differs: its values on either side, as far as it is there.
+pub(super) fn show_row(
+    key: &Value,
+    [before, after]: [&Option<Value>; 2],
     output: &mut Output,
 ) -> std::io::Result<()> {
     let key = match key {
-        serde_json::Value::String(key) => text::printable(key),
+        Value::String(key) => text::printable(key),
         key => key.to_string(),
     };
     for (sign, value) in [('-', before), ('+', after)] {

@@ -10,6 +10,7 @@
 //!   each other.
 //! - `client.rs`: HTTP to a running server, and its problems as our errors.
 //! - `component.rs`: a component's file; `comparison.rs`: how two versions differ.
+//! - `verification.rs`: what came of a verification.
 //! - `order.rs`: promote, roll back, abort: the plan first, then the deed.
 //! - `freshness.rs`: how fresh an answer must be, or of when.
 //! - `folders.rs`: folders that the command line names.
@@ -34,3 +35,4 @@ pub mod progress;
 pub mod table;
 pub mod text;
 pub mod values;
+pub mod verification;

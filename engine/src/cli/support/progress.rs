@@ -25,6 +25,21 @@ impl Progress {
         Self { bar }
     }
 
+    /// Over positions of the log.
+    pub fn over_positions() -> Self {
+        let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}");
+        let bar = ProgressBar::new(0);
+        bar.set_style(style.expect("the template is valid").progress_chars("█▉▊▋▌▍▎▏ "));
+        Self { bar }
+    }
+
+    /// So many positions of so many are done, in a step.
+    pub fn at_position(&self, position: u64, of: u64, step: &str) {
+        self.bar.set_length(of);
+        self.bar.set_position(position);
+        self.bar.set_message(step.to_owned());
+    }
+
     /// So many bytes are done, which were so many events.
     pub fn at(&self, bytes: u64, events: u64) {
         self.bar.set_position(bytes);

@@ -6,6 +6,7 @@
 //! - `queries.rs`: `…/queries/{query}`; `arguments.rs`: from a URL's parameters
 //!   to what the query takes.
 //! - `compare.rs`: `…/compare`, with other code; `component.rs`: a component in a request.
+//! - `verify.rs`: `…/verify`, whether state is what history makes of it.
 //! - `orders.rs`: `…/candidates`, `…/plan`, `…/promote`, `…/roll-back`, `…/abort`.
 //! - `reading.rs`: what all reads of state share: which version answers, how
 //!   long to wait for a position, the headers that tell about it.
@@ -22,6 +23,7 @@ mod queries;
 mod reading;
 mod status;
 pub(crate) mod tables;
+mod verify;
 
 use std::sync::Arc;
 
@@ -44,6 +46,7 @@ pub(crate) fn routes(deployer: Arc<Deployer>) -> OpenApiRouter {
         .routes(routes!(queries::get, queries::post))
         .routes(routes!(compare::with_kept, compare::with_component))
         .routes(routes!(compare::lend))
+        .routes(routes!(verify::begin, verify::status))
         .routes(routes!(orders::deliver))
         .routes(routes!(orders::plan))
         .routes(routes!(orders::promote))

@@ -266,7 +266,7 @@ impl Catalog {
         writing.commit()
     }
 
-    fn change(&self) -> Result<Writing<'_>, StateError> {
+    pub(super) fn change(&self) -> Result<Writing<'_>, StateError> {
         Writing::begin(&self.database, &self.origin)
     }
 }

@@ -4,6 +4,7 @@
 //! - `records.rs`: what it keeps.
 //! - `change.rs`: what can happen to a version. Each is one transaction, which
 //!   also writes the deployment record, so neither is ever without the other.
+//! - `verification.rs`: what has come of verifying a version.
 //! - `tables.rs`: how records lie in the file.
 //!
 //! Not here: when something happens and what it means for runners (`deploy`).
@@ -13,6 +14,7 @@ mod records;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod verification;
 
 use std::path::Path;
 
@@ -21,6 +23,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, backends::InMemoryBacken
 pub use self::records::{
     DeploymentAction, DeploymentOutcome, DeploymentRecord, Order, Replay, Station, VersionRecord,
 };
+pub use self::verification::{EventNamed, FoldedAgain, FoundDifference, RowFound, Verdict, Verification};
 use super::{
     error::{Origin, StateError},
     partition::{guarded, open_database},

@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     super::error::{Origin, StateError},
-    DeploymentRecord, VersionRecord,
+    DeploymentRecord, Verification, VersionRecord,
 };
 
 /// The layout of this file. See the same of `meta.rs`.
@@ -25,6 +25,9 @@ const BY_NAME: TableDefinition<'static, (&str, u64), ()> = TableDefinition::new(
 /// By name: the digest of the version that the file in the plug-ins folder holds, as it was
 /// last acted upon.
 const FILES: TableDefinition<'static, &str, &str> = TableDefinition::new("files");
+
+/// By name and digest.
+const VERIFICATIONS: Versions = TableDefinition::new("verifications");
 
 /// Makes a new file's tables, or checks an old one's format.
 pub(super) fn initialise(database: &Database, origin: &Origin) -> Result<(), StateError> {
@@ -48,6 +51,7 @@ pub(super) fn initialise(database: &Database, origin: &Origin) -> Result<(), Sta
         write.open_table(DEPLOYMENTS).map_err(origin.failed(action))?;
         write.open_table(BY_NAME).map_err(origin.failed(action))?;
         write.open_table(FILES).map_err(origin.failed(action))?;
+        write.open_table(VERIFICATIONS).map_err(origin.failed(action))?;
     }
     write.commit().map_err(origin.failed(action))
 }
@@ -124,6 +128,23 @@ pub(super) fn file(
     Ok(digest.map(|digest| digest.value().to_owned()))
 }
 
+/// What came of the last verification of a version.
+pub(super) fn verification(
+    read: &ReadTransaction,
+    name: &str,
+    digest: &str,
+    origin: &Origin,
+) -> Result<Option<Verification>, StateError> {
+    let action = "read a verification";
+    let table = match read.open_table(VERIFICATIONS) {
+        // A file from before there were any.
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        table => table.map_err(origin.failed(action))?,
+    };
+    let record = table.get((name, digest)).map_err(origin.failed(action))?;
+    record.map(|record| decode(record.value(), origin)).transpose()
+}
+
 /// A transaction that changes the catalog, durably.
 pub(super) struct Writing<'a> {
     write: WriteTransaction,
@@ -153,6 +174,16 @@ impl<'a> Writing<'a> {
         let action = "remove a version";
         let mut table = self.write.open_table(VERSIONS).map_err(self.origin.failed(action))?;
         table.remove((name, digest)).map_err(self.origin.failed(action))?;
+        let mut table = self.write.open_table(VERIFICATIONS).map_err(self.origin.failed(action))?;
+        table.remove((name, digest)).map_err(self.origin.failed(action))?;
+        Ok(())
+    }
+
+    pub(super) fn put_verification(&self, name: &str, record: &Verification) -> Result<(), StateError> {
+        let action = "write a verification";
+        let mut table = self.write.open_table(VERIFICATIONS).map_err(self.origin.failed(action))?;
+        let key = (name, record.version.as_str());
+        table.insert(key, encode(record).as_slice()).map_err(self.origin.failed(action))?;
         Ok(())
     }
 
