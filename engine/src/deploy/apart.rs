@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::{NoVersion, NotServed, supervisor::Context};
 use crate::{
     event::Position,
+    log::EventLog,
     plugin::{Plugin, PluginError, Settings, SettingsError, description::Kind},
     projection::{self, Halt, Phase, Version},
     state::{StateError, View, catalog::VersionRecord},
@@ -122,13 +123,24 @@ impl Context {
         plugin: Arc<Plugin>,
         to: Position,
     ) -> Result<Standing, StandingError> {
+        self.fold_other(Arc::clone(&self.log), digest, plugin, to).await
+    }
+
+    /// Folds another history than the log's, in the same way.
+    pub(super) async fn fold_other(
+        &self,
+        log: Arc<dyn EventLog>,
+        digest: &str,
+        plugin: Arc<Plugin>,
+        to: Position,
+    ) -> Result<Standing, StandingError> {
         let name = plugin.name().to_owned();
         if plugin.kind() == Kind::Reaction {
             return Err(StandingError::Reaction { name });
         }
         let (room, state) = self.store.open_room(digest, &plugin)?;
         let version = Arc::new(Version::new(&name, digest, plugin, Arc::new(state)).up_to(to));
-        let run = projection::start(&self.scheduler, Arc::clone(&version), Arc::clone(&self.log), false);
+        let run = projection::start(&self.scheduler, Arc::clone(&version), log, false);
         let mut progress = version.progress();
         let ended = progress.wait_for(|progress| matches!(progress.phase, Phase::Live | Phase::Halted(_)));
         let phase = ended.await.map(|progress| progress.phase.clone());

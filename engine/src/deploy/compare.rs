@@ -90,7 +90,11 @@ impl Deployer {
     }
 
     /// A version that runs, as it stood at a position.
-    async fn standing(&self, version: &Arc<Version>, at: Position) -> Result<Standing, StandingError> {
+    pub(super) async fn standing(
+        &self,
+        version: &Arc<Version>,
+        at: Position,
+    ) -> Result<Standing, StandingError> {
         let view = version.state().view()?;
         if view.position() == at {
             return Ok(Standing::of(Arc::clone(version), view));
@@ -111,7 +115,7 @@ impl Deployer {
 
     /// The version of a name whose digest begins like `digest`; the newest candidate where
     /// nothing is said.
-    fn kept(&self, name: &str, digest: Option<&str>) -> Result<VersionRecord, StandingError> {
+    pub(super) fn kept(&self, name: &str, digest: Option<&str>) -> Result<VersionRecord, StandingError> {
         let versions = self.registry.context().catalog.versions(name)?;
         Ok(choose(name, versions, digest, Station::Candidate)?)
     }

@@ -13,7 +13,8 @@
 //! - [`Plan`] (`plan.rs`): what would be done, before it is; `choose.rs`: which version is meant.
 //! - `work.rs`: a version at work, a projection or a reaction.
 //! - `apart.rs`: code folded over history apart from all that runs ([`Standing`]).
-//!   `compare.rs`: two versions of a name at one position.
+//!   `compare.rs`: two versions of a name at one position. `what_if.rs`: what a version
+//!   would have made of other histories.
 //! - `store.rs`: where code and state of versions lie on disk.
 //! - `view.rs`: what readers see of a name, switched in one step.
 //! - [`status`]: the same as documents for people and machines.
@@ -32,6 +33,7 @@ mod store;
 mod supervisor;
 mod view;
 mod watch;
+mod what_if;
 mod work;
 
 use std::{path::PathBuf, sync::Arc};
@@ -45,6 +47,7 @@ pub use self::{
     folder::plugins_in,
     plan::{Action, Plan, PlanError},
     supervisor::{OrderError, Wish},
+    what_if::{Outcome, Scenario, WhatIfError},
 };
 use self::{
     folder::Sighting,

@@ -6,6 +6,7 @@
 //! - `queries.rs`: `…/queries/{query}`; `arguments.rs`: from a URL's parameters
 //!   to what the query takes.
 //! - `compare.rs`: `…/compare`, with other code; `component.rs`: a component in a request.
+//! - `what_if.rs`: `…/what-if`, over altered histories; `lines.rs`: listings that leave as they are made.
 //! - `orders.rs`: `…/candidates`, `…/plan`, `…/promote`, `…/roll-back`, `…/abort`.
 //! - `reading.rs`: what all reads of state share: which version answers, how
 //!   long to wait for a position, the headers that tell about it.
@@ -17,11 +18,13 @@
 mod arguments;
 mod compare;
 mod component;
+mod lines;
 mod orders;
 mod queries;
 mod reading;
 mod status;
 pub(crate) mod tables;
+mod what_if;
 
 use std::sync::Arc;
 
@@ -43,6 +46,7 @@ pub(crate) fn routes(deployer: Arc<Deployer>) -> OpenApiRouter {
         .routes(routes!(tables::row))
         .routes(routes!(queries::get, queries::post))
         .routes(routes!(compare::with_kept, compare::with_component))
+        .routes(routes!(what_if::ask))
         .routes(routes!(orders::deliver))
         .routes(routes!(orders::plan))
         .routes(routes!(orders::promote))
