@@ -4,7 +4,7 @@
 //! `run`, what it does; who has read one has read all. Those that keep or
 //! change a data folder: [`serve`], [`import`], [`export`]. Those that ask a
 //! running server: [`events`], [`trace`], [`status`], [`get`], [`query`],
-//! [`compare`], [`what_if`], [`deploy`], [`promote`], [`rollback`], [`abort`], [`deployments`], [`dead_letters`],
+//! [`compare`], [`what_if`], [`deploy`], [`mirror`], [`promote`], [`rollback`], [`abort`], [`deployments`], [`dead_letters`],
 //! [`purge`]. Those
 //! for authors of plug-ins, which need neither: [`new`], [`build`], [`run`].
 //!
@@ -26,6 +26,7 @@ pub mod export;
 pub mod get;
 pub mod import;
 mod logging;
+pub mod mirror;
 pub mod new;
 pub mod promote;
 pub mod purge;
@@ -94,6 +95,8 @@ enum Command {
     WhatIf(what_if::Args),
     /// Send a component to the server, to take over or to be put on trial
     Deploy(deploy::Args),
+    /// Ask a candidate a share of what readers ask, and show where it answers otherwise
+    Mirror(mirror::Args),
     /// Let a candidate on trial take over
     Promote(promote::Args),
     /// Make a version live again that was live before
@@ -173,6 +176,7 @@ impl Command {
             Self::Compare(args) => compare::run(args, context).await,
             Self::WhatIf(args) => what_if::run(args, context).await,
             Self::Deploy(args) => deploy::run(args, context).await,
+            Self::Mirror(args) => mirror::run(args, context).await,
             Self::Promote(args) => promote::run(args, context).await,
             Self::Rollback(args) => rollback::run(args, context).await,
             Self::Abort(args) => abort::run(args, context).await,

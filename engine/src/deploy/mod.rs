@@ -15,6 +15,7 @@
 //! - `apart.rs`: code folded over history apart from all that runs ([`Standing`]).
 //!   `compare.rs`: two versions of a name at one position. `what_if.rs`: what a version
 //!   would have made of other histories.
+//! - `mirror.rs`: reads that are asked of a candidate as well ([`MirrorStatus`]).
 //! - `store.rs`: where code and state of versions lie on disk.
 //! - `view.rs`: what readers see of a name, switched in one step.
 //! - [`status`]: the same as documents for people and machines.
@@ -26,6 +27,7 @@ mod candidate;
 mod choose;
 mod compare;
 mod folder;
+mod mirror;
 mod plan;
 mod registry;
 pub mod status;
@@ -45,12 +47,14 @@ pub use self::{
     choose::NoVersion,
     compare::Other,
     folder::plugins_in,
+    mirror::{MirrorDifference, MirrorError, MirrorStatus, MirroredRead, Reflection},
     plan::{Action, Plan, PlanError},
     supervisor::{OrderError, Wish},
     what_if::{Outcome, Scenario, WhatIfError},
 };
 use self::{
     folder::Sighting,
+    mirror::Mirrors,
     registry::Registry,
     status::{DeploymentStatus, PluginStatus},
     store::Store,
@@ -141,6 +145,7 @@ pub enum PurgeError {
 pub struct Deployer {
     registry: Arc<Registry>,
     looked: channel::Receiver<Looked>,
+    mirrors: Mirrors,
 }
 
 impl Deployer {
@@ -164,7 +169,7 @@ impl Deployer {
         let looked = channel::Sender::new(Looked::default());
         let receiver = looked.subscribe();
         tokio::spawn(watch::watch_folder(settings.plugins, Arc::clone(&registry), names, looked));
-        Ok(Self { registry, looked: receiver })
+        Ok(Self { registry, looked: receiver, mirrors: Mirrors::default() })
     }
 
     /// The version that answers for a name.

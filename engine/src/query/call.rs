@@ -1,10 +1,12 @@
 //! Asking a plug-in: the queries that its author wrote.
 
+use std::sync::Arc;
+
 use crate::{
     event::{Partition, Position},
     plugin::CallError,
     projection::Version,
-    state::StateError,
+    state::{StateError, View},
 };
 
 /// The answer to a query.
@@ -38,10 +40,19 @@ pub async fn call(
     query: &str,
     arguments: serde_json::Map<String, serde_json::Value>,
 ) -> Result<Answer, AskError> {
+    call_in(version, version.state().view()?, query, arguments).await
+}
+
+/// The same over a view that is at hand.
+pub(super) async fn call_in(
+    version: &Version,
+    view: Arc<View>,
+    query: &str,
+    arguments: serde_json::Map<String, serde_json::Value>,
+) -> Result<Answer, AskError> {
     if !version.plugin().description().queries.iter().any(|known| known.name == query) {
         return Err(CallError::UnknownQuery.into());
     }
-    let view = version.state().view()?;
     let position = view.position();
     let instance = version.plugin().start(view, Partition::WHOLE).await;
     let mut instance = instance.map_err(|error| AskError::Start(error.to_string()))?;

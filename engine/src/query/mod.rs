@@ -6,6 +6,7 @@
 //! - `cursor.rs`: where a page goes on.
 //! - [`call`] (`call.rs`): the queries that a plug-in's author wrote.
 //! - [`compare`] (`compare.rs`): two versions beside one another.
+//! - [`reflect`] (`reflect.rs`): the same question to another version, at the same position.
 //! - [`wait`] (`wait.rs`): waiting for a position, to read your own writes.
 //! - [`WhatIf`] (`what_if.rs`): other histories beside the real one.
 //! - [`QueryError`] (`error.rs`).
@@ -19,6 +20,7 @@ mod compare;
 mod cursor;
 mod error;
 mod key;
+mod reflect;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ pub use compare::{
     compared, list_differences,
 };
 pub use error::QueryError;
+pub use reflect::{Question, ReflectError, reflect};
 pub use table::{DEFAULT_LIMIT, MAX_LIMIT, Row, TablePage, TableRead, read_key, read_table};
 pub use wait::{WaitError, wait};
 pub use what_if::{ScenarioOutcome, WhatIf};

@@ -7,6 +7,7 @@
 //!   to what the query takes.
 //! - `compare.rs`: `…/compare`, with other code; `component.rs`: a component in a request.
 //! - `what_if.rs`: `…/what-if`, over altered histories; `lines.rs`: listings that leave as they are made.
+//! - `mirror.rs`: `…/mirror`, reads asked of a candidate as well.
 //! - `orders.rs`: `…/candidates`, `…/plan`, `…/promote`, `…/roll-back`, `…/abort`.
 //! - `reading.rs`: what all reads of state share: which version answers, how
 //!   long to wait for a position, the headers that tell about it.
@@ -19,6 +20,7 @@ mod arguments;
 mod compare;
 mod component;
 mod lines;
+mod mirror;
 mod orders;
 mod queries;
 mod reading;
@@ -47,6 +49,7 @@ pub(crate) fn routes(deployer: Arc<Deployer>) -> OpenApiRouter {
         .routes(routes!(queries::get, queries::post))
         .routes(routes!(compare::with_kept, compare::with_component))
         .routes(routes!(what_if::ask))
+        .routes(routes!(mirror::begin, mirror::show, mirror::end))
         .routes(routes!(orders::deliver))
         .routes(routes!(orders::plan))
         .routes(routes!(orders::promote))

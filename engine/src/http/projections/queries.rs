@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{
     arguments,
+    mirror::reflect,
     reading::{Freshness, tag, told},
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     },
     plugin::{CallError, description::QueryDescription},
     projection::Version,
-    query::{self, Answer, AskError},
+    query::{self, Answer, AskError, Question},
 };
 
 /// Ask a query
@@ -66,7 +67,12 @@ pub(crate) async fn get(
     if known.is_known(&headers) {
         return Ok(told(&version, before.position, known.respond(&headers, || ().into_response())));
     }
+    let question = arguments.clone();
     let answer = ask(&version, &query, arguments).await?;
+    reflect(&deployer, &name, answer.position, || {
+        let question = Question::Query { query: query.clone(), arguments: question };
+        (uri.to_string(), question, answer.body.clone())
+    });
     // The answer says its position but not its digest: one of these two has
     // both, unless the version has moved twice meanwhile.
     let checkpoints = [before, version.state().checkpoint()];
@@ -117,7 +123,12 @@ pub(crate) async fn post(
     };
     let version = freshness.version(&deployer, &name).await?;
     find(&version, &query)?;
+    let question = arguments.clone();
     let answer = ask(&version, &query, arguments).await?;
+    reflect(&deployer, &name, answer.position, || {
+        let request = format!("/projections/{name}/queries/{query} {}", String::from_utf8_lossy(&body));
+        (request, Question::Query { query: query.clone(), arguments: question }, answer.body.clone())
+    });
     Ok(told(&version, answer.position, ([(header::CONTENT_TYPE, "application/json")], answer.body)))
 }
 
