@@ -28,8 +28,7 @@ fn with_candidate() -> (Server, String) {
 fn deploy(server: &Server) -> String {
     let mended = components::path("churn");
     server.run(&["deploy", mended.to_str().unwrap(), "--hold"]).ok();
-    let is_on_trial =
-        |version: &&Value| version["station"] == "candidate" && version["position"] == server.head();
+    let is_on_trial = |version: &&Value| version["held"] == true && version["state"]["phase"] == "live";
     until("the candidate has caught up", || {
         let status = server.status("churn")?;
         let version = status["versions"].as_array()?.iter().find(is_on_trial)?.clone();

@@ -98,7 +98,7 @@ pub enum StandingError {
         /// How far it had to go.
         to: Position,
         /// Why it did not.
-        halt: Halt,
+        halt: Box<Halt>,
     },
     /// The store failed.
     #[error(transparent)]
@@ -150,6 +150,6 @@ impl Context {
             Ok(_) => return Ok(Standing { view: version.state().view()?, version, _room: Some(room) }),
             Err(_) => Halt::of_host("its runner has ended"),
         };
-        Err(StandingError::Halted { name, version: digest.to_owned(), to, halt })
+        Err(StandingError::Halted { name, version: digest.to_owned(), to, halt: Box::new(halt) })
     }
 }

@@ -172,7 +172,9 @@ impl Deployer {
         let head = self.registry.context().log.head();
         match progress.phase {
             Phase::Live => Ok(()),
-            Phase::Halted(halt) => Err(StandingError::Halted { name, version: digest, to: head, halt }),
+            Phase::Halted(halt) => {
+                Err(StandingError::Halted { name, version: digest, to: head, halt: Box::new(halt) })
+            }
             Phase::CatchUp | Phase::Stopped => {
                 Err(StandingError::OnItsWay { name, version: digest, position: progress.position, head })
             }

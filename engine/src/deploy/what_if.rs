@@ -126,7 +126,7 @@ impl Deployer {
             name: plugin.name().to_owned(),
             version: digest.to_owned(),
             to,
-            halt: Halt::of_host(error),
+            halt: Box::new(Halt::of_host(error)),
         })?;
         let (log, effect) = match altered {
             Ok(altered) => altered,
@@ -138,7 +138,7 @@ impl Deployer {
         let folded = match context.fold_other(Arc::new(log), digest, Arc::clone(plugin), to).await {
             Ok(standing) => Ok(standing),
             // That is what would have been; where the host is to blame, nothing is known.
-            Err(StandingError::Halted { halt, .. }) if !halt.host => Err(halt),
+            Err(StandingError::Halted { halt, .. }) if !halt.host => Err(*halt),
             Err(error) => return Err(error.into()),
         };
         Ok(Outcome { name, effect, folded })
