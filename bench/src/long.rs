@@ -70,7 +70,7 @@ impl EventLog for Beginning {
         if position > self.head() { Ok(None) } else { self.log.block(position) }
     }
 
-    fn rare(&self, from: Position, types: &[String], limit: usize) -> Result<Option<Rare>, LogError> {
+    fn rare(&self, from: Position, types: Option<&[String]>, limit: usize) -> Result<Option<Rare>, LogError> {
         self.log.rare(from, types, limit)
     }
 

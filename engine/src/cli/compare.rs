@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use futures_util::StreamExt as _;
 use reqwest::{Method, RequestBuilder, header};
 
 use super::{
@@ -11,8 +10,7 @@ use super::{
     exit::{Exit, Verdict},
     support::{
         client::{Client, Place},
-        comparison, component,
-        output::Output,
+        comparison, component, listing,
     },
 };
 use crate::query::Comparison;
@@ -52,7 +50,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let client = args.place.required_server(&context.settings)?;
     let request = args.request(&client)?;
     let same = match args.list {
-        true => list(&client, request, &mut context.output).await?,
+        true => listing::copy(&client, request, &mut context.output).await?,
         false => {
             let comparison: Comparison = client.json(request).await?;
             match context.output.is_json() {
@@ -85,16 +83,4 @@ impl Args {
             false => request.query(&[("samples", self.samples)]),
         })
     }
-}
-
-/// Writes the listing as it comes. Answers whether it is empty.
-async fn list(client: &Client, request: RequestBuilder, output: &mut Output) -> Result<bool> {
-    let mut pieces = client.send(request).await?.bytes_stream();
-    let mut same = true;
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|error| client.unreachable(&error))?;
-        same &= piece.is_empty();
-        output.bytes(&piece)?;
-    }
-    Ok(same)
 }

@@ -4,10 +4,10 @@
 //! `run`, what it does; who has read one has read all. Those that keep or
 //! change a data folder: [`serve`], [`import`], [`export`]. Those that ask a
 //! running server: [`events`], [`trace`], [`status`], [`get`], [`query`],
-//! [`compare`], [`verify`], [`deploy`], [`promote`], [`rollback`], [`abort`], [`deployments`],
-//! [`schemas`], [`dead_letters`], [`purge`]. Those for authors of plug-ins, which need neither:
-//! [`new`], [`build`], [`run`], [`test`]; and [`fixture`], which writes for the last of them what it
-//! finds in a log.
+//! [`compare`], [`what_if`], [`verify`], [`deploy`], [`mirror`], [`promote`], [`rollback`], [`abort`],
+//! [`deployments`], [`schemas`], [`dead_letters`], [`purge`]. Those for authors of plug-ins, which need
+//! neither: [`new`], [`build`], [`run`], [`test`]; and [`fixture`], which writes for the last of them
+//! what it finds in a log.
 //!
 //! Beside them: [`settings`] (file, environment, flags), [`exit`] (exit codes
 //! and errors), `logging.rs`, `support/` (what commands share) and `template/`
@@ -28,6 +28,7 @@ pub mod fixture;
 pub mod get;
 pub mod import;
 mod logging;
+pub mod mirror;
 pub mod new;
 pub mod promote;
 pub mod purge;
@@ -43,6 +44,7 @@ pub mod test;
 pub mod trace;
 pub mod verify;
 pub mod version;
+pub mod what_if;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -96,8 +98,12 @@ enum Command {
     Compare(compare::Args),
     /// Check that a projection's state is what its code makes of history, however that is folded
     Verify(verify::Args),
+    /// Show what would have come of another history: without some events, or with others
+    WhatIf(what_if::Args),
     /// Send a component to the server, to take over or to be put on trial
     Deploy(deploy::Args),
+    /// Ask a candidate a share of what readers ask, and show where it answers otherwise
+    Mirror(mirror::Args),
     /// Let a candidate on trial take over
     Promote(promote::Args),
     /// Make a version live again that was live before
@@ -186,7 +192,9 @@ impl Command {
             Self::Query(args) => query::run(args, context).await,
             Self::Compare(args) => compare::run(args, context).await,
             Self::Verify(args) => verify::run(args, context).await,
+            Self::WhatIf(args) => what_if::run(args, context).await,
             Self::Deploy(args) => deploy::run(args, context).await,
+            Self::Mirror(args) => mirror::run(args, context).await,
             Self::Promote(args) => promote::run(args, context).await,
             Self::Rollback(args) => rollback::run(args, context).await,
             Self::Abort(args) => abort::run(args, context).await,

@@ -8,10 +8,10 @@ use tempfile::TempDir;
 use super::{NoVersion, NotServed, supervisor::Context};
 use crate::{
     event::Position,
-    log::LogError,
+    log::{EventLog, LogError},
     plugin::{Plugin, PluginError, Settings, SettingsError, description::Kind},
     projection::{self, Halt, Phase, Version},
-    state::{StateError, View, catalog::VersionRecord},
+    state::{StateError, VersionState, View, catalog::VersionRecord},
 };
 
 /// A version's state at one position, for as long as somebody looks at it.
@@ -147,19 +147,51 @@ impl Context {
         to: Position,
         rests: impl Fn() -> bool,
     ) -> Result<Standing, StandingError> {
+        is_projection(&plugin)?;
+        let opened = self.store.open_room(digest, &plugin, to, rests)?;
+        self.fold_in(opened, Arc::clone(&self.log), digest, plugin, to).await
+    }
+
+    /// Folds another history than the log's, from its first event.
+    pub(super) async fn fold_other(
+        &self,
+        log: Arc<dyn EventLog>,
+        digest: &str,
+        plugin: Arc<Plugin>,
+        to: Position,
+    ) -> Result<Standing, StandingError> {
+        is_projection(&plugin)?;
+        let room = self.store.room()?;
+        let state = self.store.open_in(&room, digest, &plugin)?;
+        self.fold_in((room, state), log, digest, plugin, to).await
+    }
+
+    async fn fold_in(
+        &self,
+        (room, state): (TempDir, VersionState),
+        log: Arc<dyn EventLog>,
+        digest: &str,
+        plugin: Arc<Plugin>,
+        to: Position,
+    ) -> Result<Standing, StandingError> {
         let name = plugin.name().to_owned();
-        if plugin.kind() != Kind::Projection {
-            return Err(StandingError::NoProjection { name, kind: plugin.kind() });
-        }
-        let (room, state) = self.store.open_room(digest, &plugin, to, rests)?;
         let version = Arc::new(Version::new(&name, digest, plugin, Arc::new(state)).up_to(to));
-        self.run_to(&version, to).await?;
+        self.run_over(log, &version, to).await?;
         Ok(Standing { view: version.state().view()?, version, _room: Some(room) })
     }
 
     /// Runs a version until it has folded all up to its limit, `to`.
     pub(super) async fn run_to(&self, version: &Arc<Version>, to: Position) -> Result<(), StandingError> {
-        let run = projection::start(&self.scheduler, Arc::clone(version), Arc::clone(&self.log), false);
+        self.run_over(Arc::clone(&self.log), version, to).await
+    }
+
+    async fn run_over(
+        &self,
+        log: Arc<dyn EventLog>,
+        version: &Arc<Version>,
+        to: Position,
+    ) -> Result<(), StandingError> {
+        let run = projection::start(&self.scheduler, Arc::clone(version), log, false);
         let mut progress = version.progress();
         let ended = progress.wait_for(|progress| matches!(progress.phase, Phase::Live | Phase::Halted(_)));
         let phase = ended.await.map(|progress| progress.phase.clone());
@@ -171,5 +203,13 @@ impl Context {
         };
         let (name, version) = (version.name().to_owned(), version.digest().to_owned());
         Err(StandingError::Halted { name, version, to, halt: Box::new(halt) })
+    }
+}
+
+/// Only what projections make of history can be made again and looked at.
+fn is_projection(plugin: &Plugin) -> Result<(), StandingError> {
+    match plugin.kind() {
+        Kind::Projection => Ok(()),
+        kind => Err(StandingError::NoProjection { name: plugin.name().to_owned(), kind }),
     }
 }

@@ -92,7 +92,11 @@ impl Deployer {
     }
 
     /// A version that runs, as it stood at a position.
-    async fn live_at(&self, version: &Arc<Version>, at: Position) -> Result<Standing, StandingError> {
+    pub(super) async fn live_at(
+        &self,
+        version: &Arc<Version>,
+        at: Position,
+    ) -> Result<Standing, StandingError> {
         let view = version.state().view()?;
         if view.position() == at {
             return Ok(Standing::of(Arc::clone(version), view));

@@ -13,9 +13,11 @@
 //! - [`Plan`] (`plan.rs`): what would be done, before it is; `choose.rs`: which version is meant.
 //! - `work.rs`: a version at work, a projection or a reaction.
 //! - `apart.rs`: code folded over history apart from all that runs ([`Standing`]).
-//!   `compare.rs`: two versions of a name at one position; `past.rs`: looking back.
+//!   `compare.rs`: two versions of a name at one position; `past.rs`: looking back;
+//!   `what_if.rs`: what a version would have made of other histories;
 //!   [`verify`]: whether a version's state is what its code makes of history.
 //! - `snapshots.rs`: states that are kept in the background, to look back.
+//! - `mirror.rs`: reads that are asked of a candidate as well ([`MirrorStatus`]).
 //! - `store.rs`: where code and state of versions lie on disk.
 //! - `view.rs`: what readers see of a name, switched in one step.
 //! - [`status`]: the same as documents for people and machines.
@@ -27,6 +29,7 @@ mod candidate;
 mod choose;
 mod compare;
 mod folder;
+mod mirror;
 mod past;
 mod plan;
 mod registry;
@@ -37,6 +40,7 @@ mod supervisor;
 pub mod verify;
 mod view;
 mod watch;
+mod what_if;
 mod work;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -48,11 +52,14 @@ pub use self::{
     choose::NoVersion,
     compare::Other,
     folder::plugins_in,
+    mirror::{MirrorDifference, MirrorError, MirrorStatus, MirroredRead, Reflection},
     plan::{Action, Plan, PlanError},
     supervisor::{OrderError, Wish},
+    what_if::{Outcome, Scenario, WhatIfError},
 };
 use self::{
     folder::Sighting,
+    mirror::Mirrors,
     past::Past,
     registry::Registry,
     status::{DeploymentStatus, PluginStatus},
@@ -150,6 +157,7 @@ pub struct Deployer {
     past: Arc<Past>,
     verifier: Arc<Verifier>,
     looked: channel::Receiver<Looked>,
+    mirrors: Mirrors,
 }
 
 impl Deployer {
@@ -180,7 +188,8 @@ impl Deployer {
         if let Some(every) = settings.verify_every {
             verifier.verify_when_idle(every);
         }
-        Ok(Self { registry, past: Past::start(), verifier, looked: receiver })
+        let (past, mirrors) = (Past::start(), Mirrors::default());
+        Ok(Self { registry, past, verifier, looked: receiver, mirrors })
     }
 
     /// The version that answers for a name.

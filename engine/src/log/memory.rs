@@ -114,7 +114,7 @@ impl EventLog for MemoryLog {
         Ok(self.inner().blocks.containing(position).cloned())
     }
 
-    fn rare(&self, _: Position, _: &[String], _: usize) -> Result<Option<Rare>, LogError> {
+    fn rare(&self, _: Position, _: Option<&[String]>, _: usize) -> Result<Option<Rare>, LogError> {
         Ok(None)
     }
 

@@ -3,6 +3,7 @@
 //! - [`EventLog`]: what the rest of the engine asks of a log.
 //! - [`embedded`]: the log that ships, kept in redb.
 //! - [`memory`]: a log that lives as long as the process, for `run` and tests.
+//! - [`altered`]: another log's history, altered, to see what would have been.
 //! - [`LogSettings`] (`settings.rs`): limits and sizes.
 //! - [`Moment`] (`moment.rs`): a point in the log's time.
 //! - `admission.rs`: who may append: idempotency, conditions, versions. The
@@ -17,6 +18,7 @@
 //! Not here: what an event is (`event`), and anything about plug-ins.
 
 mod admission;
+pub mod altered;
 mod block;
 pub mod embedded;
 mod index;
@@ -65,10 +67,11 @@ pub trait EventLog: Send + Sync + 'static {
     /// it). `None` past the head.
     fn block(&self, position: Position) -> Result<Option<Arc<Block>>, LogError>;
 
-    /// The next events of types that are rare from `from` on, without reading
-    /// what lies between them; `limit` is how many are enough. `None` where
-    /// the log has to be read [block](Self::block) by block.
-    fn rare(&self, from: Position, types: &[String], limit: usize) -> Result<Option<Rare>, LogError>;
+    /// The next events of these types (`None`: of any) from `from` on, where they
+    /// are rare and what lies between them need not be read, or where there are gaps
+    /// between events; `limit` is how many are enough. `None` where the log has to be
+    /// read [block](Self::block) by block.
+    fn rare(&self, from: Position, types: Option<&[String]>, limit: usize) -> Result<Option<Rare>, LogError>;
 
     /// Where the event with this source and id stands, if the log has it.
     fn find(&self, source: &str, id: &str) -> Result<Option<Position>, LogError>;
@@ -263,6 +266,9 @@ pub enum LogError {
         /// What failed.
         reason: String,
     },
+    /// It is no log but a history that did not happen.
+    #[error("this is an altered history, made to see what would have been: nothing is appended to it")]
+    Altered,
     /// The log has been closed.
     #[error("the event log is closed")]
     Closed,

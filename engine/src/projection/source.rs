@@ -122,9 +122,9 @@ impl Source {
 
     /// The next events, where those that the plug-in wants are rare.
     fn rare(&self, first: Position, most: usize) -> Result<Option<Rare>, LogError> {
-        match &self.types {
-            Some(types) if first > self.block_to => self.log.rare(first, types, most),
-            _ => Ok(None),
+        match first > self.block_to {
+            true => self.log.rare(first, self.types.as_deref(), most),
+            false => Ok(None),
         }
     }
 
@@ -138,3 +138,6 @@ impl Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,7 +153,8 @@ pub fn list_differences(
     Ok(())
 }
 
-fn compared(folded: Folded<'_>) -> Compared {
+/// What a version has come to.
+pub fn compared(folded: Folded<'_>) -> Compared {
     let checkpoint = folded.view.checkpoint();
     let (digest, events) = (checkpoint.digest.to_string(), checkpoint.events);
     Compared { version: folded.version.to_owned(), digest, events }

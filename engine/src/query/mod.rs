@@ -6,7 +6,9 @@
 //! - `cursor.rs`: where a page goes on.
 //! - [`call`] (`call.rs`): the queries that a plug-in's author wrote.
 //! - [`compare`] (`compare.rs`): two versions beside one another.
+//! - [`reflect`] (`reflect.rs`): the same question to another version, at the same position.
 //! - [`wait`] (`wait.rs`): waiting for a position, to read your own writes.
+//! - [`WhatIf`] (`what_if.rs`): other histories beside the real one.
 //! - [`QueryError`] (`error.rs`).
 //!
 //! Everything is read from one view of a version's state, so an answer is of one position, which
@@ -18,18 +20,22 @@ mod compare;
 mod cursor;
 mod error;
 mod key;
+mod reflect;
 mod table;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod what_if;
 
 pub use call::{Answer, AskError, call};
 pub use compare::{
     Compared, Comparison, DEFAULT_SAMPLES, Folded, MAX_SAMPLES, RowComparison, TableComparison, compare,
-    list_differences,
+    compared, list_differences,
 };
 pub use error::QueryError;
+pub use reflect::{Question, ReflectError, reflect};
 pub use table::{
     DEFAULT_LIMIT, MAX_LIMIT, Row, TablePage, TableRead, key_text, read_key, read_named, read_table,
 };
 pub use wait::{WaitError, wait};
+pub use what_if::{ScenarioOutcome, WhatIf};

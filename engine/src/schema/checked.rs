@@ -90,7 +90,7 @@ impl EventLog for CheckedLog {
         self.log.block(position)
     }
 
-    fn rare(&self, from: Position, types: &[String], limit: usize) -> Result<Option<Rare>, LogError> {
+    fn rare(&self, from: Position, types: Option<&[String]>, limit: usize) -> Result<Option<Rare>, LogError> {
         self.log.rare(from, types, limit)
     }
 

@@ -30,6 +30,16 @@ pub fn show(name: &str, comparison: &Comparison, output: &mut Output) -> Result<
         counts.row([name.clone()].into_iter().chain(numbers));
     }
     output.table(&counts)?;
+    let more = show_samples(tables, output)?;
+    output.flush()?;
+    if more {
+        note("there are more; --samples shows more of them, --list all");
+    }
+    Ok(())
+}
+
+/// Shows some of the rows that differ, table by table. Answers whether there are more.
+pub fn show_samples(tables: &[TableComparison], output: &mut Output) -> std::io::Result<bool> {
     let mut more = false;
     for TableComparison { name, index_of, removed, added, changed, samples, .. } in tables {
         if index_of.is_none() && !samples.is_empty() {
@@ -39,11 +49,7 @@ pub fn show(name: &str, comparison: &Comparison, output: &mut Output) -> Result<
             more |= removed + added + changed > samples.len() as u64;
         }
     }
-    output.flush()?;
-    if more {
-        note("there are more; --samples shows more of them, --list all");
-    }
-    Ok(())
+    Ok(more)
 }
 
 /// Shows a row that differs: its values on either side, as far as it is there.

@@ -9,7 +9,8 @@
 //! - `presence.rs`: how a server and the other commands on a data folder find
 //!   each other.
 //! - `client.rs`: HTTP to a running server, and its problems as our errors.
-//! - `component.rs`: a component's file; `comparison.rs`: how two versions differ.
+//! - `component.rs`: a component's file; `comparison.rs`: how two versions differ;
+//!   `listing.rs`: listings handed on as they come.
 //! - `verification.rs`: what came of a verification.
 //! - `order.rs`: promote, roll back, abort: the plan first, then the deed.
 //! - `freshness.rs`: how fresh an answer must be, or of when.
@@ -26,6 +27,7 @@ pub mod component;
 pub mod folders;
 pub mod freshness;
 pub mod json_table;
+pub mod listing;
 pub mod log;
 pub mod ndjson;
 pub mod order;

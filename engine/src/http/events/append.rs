@@ -211,7 +211,7 @@ impl From<LogError> for Problem {
             LogError::Closed => {
                 Problem::new(Kind::LogClosed, "the event log is closed: the server is shutting down")
             }
-            LogError::Stopped { .. } => Problem::new(Kind::LogClosed, error.to_string()),
+            LogError::Stopped { .. } | LogError::Altered => Problem::new(Kind::LogClosed, error.to_string()),
             LogError::Storage { .. }
             | LogError::Damaged { .. }
             | LogError::InUse { .. }

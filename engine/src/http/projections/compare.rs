@@ -1,20 +1,18 @@
 //! `/projections/{name}/compare`: what other code makes of the same history.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
-    body::{Body, Bytes},
+    body::Body,
     extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use futures_util::stream;
 use serde::Serialize;
-use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
-use super::component;
+use super::{component, lines};
 use crate::{
     deploy::{Deployer, NoVersion, Other, Standing, StandingError},
     http::{
@@ -24,16 +22,11 @@ use crate::{
         problem::{Kind, Problem, ProblemDocument},
     },
     log::Moment,
-    query::{self, Comparison, DEFAULT_SAMPLES, Folded, MAX_SAMPLES, QueryError, RowComparison},
+    query::{self, Comparison, DEFAULT_SAMPLES, Folded, MAX_SAMPLES, RowComparison},
 };
 
-const JSON: &str = "application/json";
-const LINES: &str = "application/x-ndjson";
-
-/// A listing leaves in pieces of about so many bytes.
-const PIECE: usize = 64 << 10;
-/// So many pieces wait for a client that reads slowly.
-const WAITING: usize = 4;
+pub(super) const JSON: &str = "application/json";
+pub(super) const LINES: &str = "application/x-ndjson";
 
 /// How to compare.
 #[derive(utoipa::IntoParams)]
@@ -207,28 +200,13 @@ pub(super) fn folded(standing: &Standing) -> Folded<'_> {
     Folded { version: version.digest(), description: version.plugin().description(), view: standing.view() }
 }
 
-/// All rows that differ, a line each. Where it fails in the middle the connection is broken off, so that
-/// nobody takes a part for the whole.
+/// All rows that differ, a line each.
 fn listing(pair: [Standing; 2]) -> Body {
-    let (send, receive) = mpsc::channel::<Result<Bytes, QueryError>>(WAITING);
-    tokio::task::spawn_blocking(move || {
-        let mut piece = Vec::new();
-        let listed = query::list_differences(folded(&pair[0]), folded(&pair[1]), |table, row| {
-            serde_json::to_writer(&mut piece, &Line { table, row }).expect("keys of JSON objects are text");
-            piece.push(b'\n');
-            match piece.len() < PIECE || send.blocking_send(Ok(std::mem::take(&mut piece).into())).is_ok() {
-                true => ControlFlow::Continue(()),
-                // Whoever asked has gone away.
-                false => ControlFlow::Break(()),
-            }
-        });
-        // Nobody is left to tell if they have gone.
-        let _ = send.blocking_send(listed.map(|()| piece.into()));
-    });
-    Body::from_stream(stream::unfold(receive, async |mut receive| {
-        let piece = receive.recv().await?;
-        Some((piece, receive))
-    }))
+    lines::body(move |lines| {
+        query::list_differences(folded(&pair[0]), folded(&pair[1]), |table, row| {
+            lines.add(&Line { table, row })
+        })
+    })
 }
 
 impl From<NoVersion> for Problem {

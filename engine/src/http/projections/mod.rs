@@ -7,6 +7,8 @@
 //!   to what the query takes.
 //! - `compare.rs`: `…/compare`, with other code; `component.rs`: a component in a request.
 //! - `verify.rs`: `…/verify`, whether state is what history makes of it.
+//! - `what_if.rs`: `…/what-if`, over altered histories; `lines.rs`: listings that leave as they are made.
+//! - `mirror.rs`: `…/mirror`, reads asked of a candidate as well.
 //! - `orders.rs`: `…/candidates`, `…/plan`, `…/promote`, `…/roll-back`, `…/abort`.
 //! - `reading.rs`: what all reads of state share: which version answers, how
 //!   long to wait for a position, the headers that tell about it.
@@ -18,12 +20,15 @@
 mod arguments;
 mod compare;
 mod component;
+mod lines;
+mod mirror;
 mod orders;
 mod queries;
 mod reading;
 mod status;
 pub(crate) mod tables;
 mod verify;
+mod what_if;
 
 use std::sync::Arc;
 
@@ -47,6 +52,8 @@ pub(crate) fn routes(deployer: Arc<Deployer>) -> OpenApiRouter {
         .routes(routes!(compare::with_kept, compare::with_component))
         .routes(routes!(compare::lend))
         .routes(routes!(verify::begin, verify::status))
+        .routes(routes!(what_if::ask))
+        .routes(routes!(mirror::begin, mirror::show, mirror::end))
         .routes(routes!(orders::deliver))
         .routes(routes!(orders::plan))
         .routes(routes!(orders::promote))

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{
     arguments,
+    mirror::reflect,
     reading::{Freshness, Reading, tag, told},
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     },
     plugin::{CallError, description::QueryDescription},
     projection::Version,
-    query::{self, Answer, AskError},
+    query::{self, Answer, AskError, Question},
 };
 
 /// Ask a query
@@ -67,7 +68,14 @@ pub(crate) async fn get(
     if tag.is_known(&headers) {
         return Ok(told(version, checkpoint.position, tag.respond(&headers, || ().into_response())));
     }
+    let question = arguments.clone();
     let answer = ask(&reading, &query, arguments).await?;
+    if reading.is_live() {
+        reflect(&deployer, &name, answer.position, || {
+            let question = Question::Query { query: query.clone(), arguments: question };
+            (uri.to_string(), question, answer.body.clone())
+        });
+    }
     let body = || ([(header::CONTENT_TYPE, "application/json")], answer.body).into_response();
     Ok(told(version, checkpoint.position, tag.respond(&headers, body)))
 }
@@ -111,7 +119,14 @@ pub(crate) async fn post(
     };
     let reading = freshness.reading(&deployer, &name).await?;
     find(&reading.version, &query)?;
+    let question = arguments.clone();
     let answer = ask(&reading, &query, arguments).await?;
+    if reading.is_live() {
+        reflect(&deployer, &name, answer.position, || {
+            let request = format!("/projections/{name}/queries/{query} {}", String::from_utf8_lossy(&body));
+            (request, Question::Query { query: query.clone(), arguments: question }, answer.body.clone())
+        });
+    }
     Ok(told(&reading.version, answer.position, ([(header::CONTENT_TYPE, "application/json")], answer.body)))
 }
 

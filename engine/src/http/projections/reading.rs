@@ -71,7 +71,14 @@ pub(crate) struct Reading {
     pub(crate) version: Arc<Version>,
     pub(crate) view: Arc<View>,
     /// It is deleted when nobody reads from it any more.
-    _standing: Option<Arc<Standing>>,
+    standing: Option<Arc<Standing>>,
+}
+
+impl Reading {
+    /// Whether it is of what the live version has folded by now.
+    pub(crate) fn is_live(&self) -> bool {
+        self.standing.is_none()
+    }
 }
 
 impl Freshness {
@@ -81,7 +88,7 @@ impl Freshness {
             live(deployer, name)?;
             let standing = deployer.standing(name, self.version.as_deref(), self.at).await?;
             let (version, view) = (Arc::clone(standing.version()), Arc::clone(standing.view()));
-            return Ok(Reading { version, view, _standing: Some(standing) });
+            return Ok(Reading { version, view, standing: Some(standing) });
         }
         let live = || live(deployer, name);
         let version = match self.at_least {
@@ -92,7 +99,7 @@ impl Freshness {
             }
         };
         let view = version.state().view()?;
-        Ok(Reading { version, view, _standing: None })
+        Ok(Reading { version, view, standing: None })
     }
 }
 

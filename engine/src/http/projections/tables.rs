@@ -6,11 +6,14 @@ use axum::{
     Json,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderValue, Method, Uri, header},
     response::{IntoResponse, Response},
 };
 
-use super::reading::{Freshness, tag, told};
+use super::{
+    mirror::reflect,
+    reading::{Freshness, tag, told},
+};
 use crate::{
     deploy::Deployer,
     http::{
@@ -19,7 +22,7 @@ use crate::{
         path::{Segments, decode},
         problem::{Kind, Problem, ProblemDocument},
     },
-    query::{self, DEFAULT_LIMIT, MAX_LIMIT, Row, TablePage, TableRead},
+    query::{self, DEFAULT_LIMIT, MAX_LIMIT, Question, Row, TablePage, TableRead},
 };
 
 /// Pages of at most so many rows are read on the spot.
@@ -94,6 +97,7 @@ pub(crate) async fn page(
     State(deployer): State<Arc<Deployer>>,
     Segments(segments): Segments<2>,
     UrlQuery(Both(freshness, rows)): UrlQuery<Both<Freshness, RowsQuery>>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let [name, table] = segments;
@@ -104,6 +108,7 @@ pub(crate) async fn page(
     let read = TableRead::from(rows);
     let small = read.limit <= SMALL;
     let plugin = Arc::clone(version.plugin());
+    let question = (table.clone(), read.clone());
     let read = move || query::read_table(&view, plugin.description(), &table, &read);
     let page = match small {
         true => read(),
@@ -111,6 +116,13 @@ pub(crate) async fn page(
             .await
             .map_err(|_| Problem::new(Kind::Internal, "the engine failed while reading the table"))?,
     }?;
+    if reading.is_live() {
+        reflect(&deployer, &name, checkpoint.position, || {
+            let (table, read) = question;
+            let answer = serde_json::to_vec(&page).unwrap_or_default();
+            (uri.to_string(), Question::Page { table, read }, answer)
+        });
+    }
     Ok(told(version, checkpoint.position, tag.respond(&headers, || Json(page).into_response())))
 }
 
@@ -151,7 +163,14 @@ pub(crate) async fn row(
     let (version, view) = (&*reading.version, &*reading.view);
     let position = view.position();
     let found = query::read_key(view, version.plugin().description(), &table, &key)?;
+    let asked = |answer| {
+        let key = key.iter().map(|part| part.clone().into_owned()).collect();
+        (request.uri().to_string(), Question::Row { table: table.clone().into_owned(), key }, answer)
+    };
     let Some(row) = found else {
+        if reading.is_live() {
+            reflect(&deployer, &name, position, || asked(b"null".to_vec()));
+        }
         let detail = format!(
             "table \"{table}\" of \"{name}\" has no key \"{}\" at position {position}",
             key.join("/")
@@ -162,6 +181,7 @@ pub(crate) async fn row(
     let body = serde_json::to_vec(&row).map_err(|error| {
         Problem::new(Kind::PluginFailed, format!("the row cannot be written as JSON: {error}"))
     })?;
+    reflect(&deployer, &name, position, || asked(body.clone()));
     let tag = Tag::within(version.digest(), &body);
     let answer = || {
         let mut answer = Response::new(Body::from(body));

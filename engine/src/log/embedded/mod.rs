@@ -136,8 +136,8 @@ impl EventLog for EmbeddedLog {
         self.store.block(position)
     }
 
-    fn rare(&self, from: Position, types: &[String], limit: usize) -> Result<Option<Rare>, LogError> {
-        self.store.rare(from, types, limit)
+    fn rare(&self, from: Position, types: Option<&[String]>, limit: usize) -> Result<Option<Rare>, LogError> {
+        types.map_or(Ok(None), |types| self.store.rare(from, types, limit))
     }
 
     fn find(&self, source: &str, id: &str) -> Result<Option<Position>, LogError> {

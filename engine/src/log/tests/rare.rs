@@ -17,7 +17,7 @@ fn types() -> impl Strategy<Value = Vec<&'static str>> {
 fn found(log: &dyn EventLog, types: &[String], limit: usize) -> (Vec<Position>, usize) {
     let (mut positions, mut blocks, mut next) = (Vec::new(), 0, 1);
     while next <= log.head() {
-        let (block, last) = match log.rare(next, types, limit).unwrap() {
+        let (block, last) = match log.rare(next, Some(types), limit).unwrap() {
             Some(rare) => (rare.events, rare.to),
             None => {
                 blocks += 1;

@@ -53,7 +53,11 @@ impl Runner {
     /// The policy for an event that cannot be folded.
     fn give_up_on(&mut self, position: Position, reason: String) -> Result<(), Halt> {
         let block = self.log.block(position).map_err(Halt::of_host)?;
-        let event = block.map(|block| block.event(&block.heads[(position - block.first()) as usize]));
+        // An altered log has several events at one position, or none.
+        let event = block.and_then(|block| {
+            let at = block.between(position, position);
+            block.heads[at].first().map(|head| block.event(head))
+        });
         let Some(event) = event else { return Err(Halt { event: None, reason, host: false }) };
         let (id, event_type) = (event.envelope.id, event.envelope.event_type);
         if self.on_failure == OnFailure::Halt {
