@@ -4,7 +4,7 @@
 //! `run`, what it does; who has read one has read all. Those that keep or
 //! change a data folder: [`serve`], [`import`], [`export`]. Those that ask a
 //! running server: [`events`], [`trace`], [`status`], [`get`], [`query`],
-//! [`compare`], [`deploy`], [`promote`], [`rollback`], [`abort`], [`deployments`], [`dead_letters`],
+//! [`compare`], [`history`], [`deploy`], [`promote`], [`rollback`], [`abort`], [`deployments`], [`dead_letters`],
 //! [`purge`]. Those
 //! for authors of plug-ins, which need neither: [`new`], [`build`], [`run`].
 //!
@@ -24,6 +24,7 @@ pub mod events;
 pub mod exit;
 pub mod export;
 pub mod get;
+pub mod history;
 pub mod import;
 mod logging;
 pub mod new;
@@ -89,6 +90,8 @@ enum Command {
     Query(query::Args),
     /// Compare what other code makes of the same history with what the live version made of it
     Compare(compare::Args),
+    /// Show what became of a row: each event that changed it, with its value before and after
+    History(history::Args),
     /// Send a component to the server, to take over or to be put on trial
     Deploy(deploy::Args),
     /// Let a candidate on trial take over
@@ -168,6 +171,7 @@ impl Command {
             Self::Get(args) => get::run(args, context).await,
             Self::Query(args) => query::run(args, context).await,
             Self::Compare(args) => compare::run(args, context).await,
+            Self::History(args) => history::run(args, context).await,
             Self::Deploy(args) => deploy::run(args, context).await,
             Self::Promote(args) => promote::run(args, context).await,
             Self::Rollback(args) => rollback::run(args, context).await,

@@ -23,7 +23,6 @@ use crate::{
 /// How long progress is measured for.
 const SAMPLE: Duration = Duration::from_millis(500);
 
-
 /// Show what is deployed and how it does
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -111,13 +111,13 @@ impl Deployer {
 
     /// The version of a name whose digest begins like `digest`; the newest candidate where
     /// nothing is said.
-    fn kept(&self, name: &str, digest: Option<&str>) -> Result<VersionRecord, StandingError> {
+    pub(super) fn kept(&self, name: &str, digest: Option<&str>) -> Result<VersionRecord, StandingError> {
         let versions = self.registry.context().catalog.versions(name)?;
         Ok(choose(name, versions, digest, Station::Candidate)?)
     }
 
     /// A version that runs beside the live one, or is it.
-    fn running(&self, name: &str, digest: &str) -> Option<Arc<Version>> {
+    pub(super) fn running(&self, name: &str, digest: &str) -> Option<Arc<Version>> {
         let view = self.registry.view(name)?.get();
         let candidates = view.candidates.into_iter().filter_map(|candidate| candidate.version);
         view.live.into_iter().chain(candidates).find(|version| version.digest() == digest)

@@ -14,6 +14,8 @@
 //! - `work.rs`: a version at work, a projection or a reaction.
 //! - `apart.rs`: code folded over history apart from all that runs ([`Standing`]).
 //!   `compare.rs`: two versions of a name at one position.
+//! - [`Walker`] (`steps.rs`): what a version did with each event; `history.rs`: what became of
+//!   one row; `walks.rs`: where those who look stand.
 //! - `store.rs`: where code and state of versions lie on disk.
 //! - `view.rs`: what readers see of a name, switched in one step.
 //! - [`status`]: the same as documents for people and machines.
@@ -25,12 +27,15 @@ mod candidate;
 mod choose;
 mod compare;
 mod folder;
+mod history;
 mod plan;
 mod registry;
 pub mod status;
+mod steps;
 mod store;
 mod supervisor;
 mod view;
+mod walks;
 mod watch;
 mod work;
 
@@ -43,7 +48,9 @@ pub use self::{
     choose::NoVersion,
     compare::Other,
     folder::plugins_in,
+    history::{History, HistoryRead},
     plan::{Action, Plan, PlanError},
+    steps::{Breakpoint, RowKey, Steps, StepsRead, Walker},
     supervisor::{OrderError, Wish},
 };
 use self::{
@@ -52,6 +59,7 @@ use self::{
     status::{DeploymentStatus, PluginStatus},
     store::Store,
     supervisor::{Delivery, Message, Ordered},
+    walks::Walks,
     watch::Looked,
 };
 use crate::{
@@ -138,6 +146,7 @@ pub enum PurgeError {
 pub struct Deployer {
     registry: Arc<Registry>,
     looked: channel::Receiver<Looked>,
+    walks: Arc<Walks>,
 }
 
 impl Deployer {
@@ -161,7 +170,7 @@ impl Deployer {
         let looked = channel::Sender::new(Looked::default());
         let receiver = looked.subscribe();
         tokio::spawn(watch::watch_folder(settings.plugins, Arc::clone(&registry), names, looked));
-        Ok(Self { registry, looked: receiver })
+        Ok(Self { registry, looked: receiver, walks: Arc::default() })
     }
 
     /// The version that answers for a name.

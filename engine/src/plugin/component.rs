@@ -66,6 +66,13 @@ impl Plugin {
         Ok(plugin)
     }
 
+    /// The same code, whose instances print apart from those of this one.
+    pub fn apart(&self) -> Self {
+        let (name, code, tables) = (Arc::clone(&self.name), Arc::clone(&self.code), Arc::clone(&self.tables));
+        let (settings, description) = (self.settings.clone(), self.description.clone());
+        Self { name, code, settings, description, tables, output: Output::default() }
+    }
+
     /// Its name: the stem of its file.
     pub fn name(&self) -> &str {
         &self.name

@@ -11,6 +11,8 @@
 //!   divided among partitions. `call_size.rs`: how many at most.
 //!   `commit.rs`: when a runner commits, and how durably.
 //! - `suspect.rs`: the search for the one event at fault after a failure.
+//! - [`Stepper`] (`stepper.rs`): folds one event at a time apart from what runs, says what each
+//!   has changed, and takes it back; [`Walk`] (`walk.rs`): along the log.
 //! - [`Scheduler`] (`scheduler.rs`): the few threads on which all runners take
 //!   their steps in turn.
 //!
@@ -26,11 +28,15 @@ mod run;
 mod runner;
 mod scheduler;
 mod source;
+mod stepper;
 mod suspect;
 mod version;
+mod walk;
 
 pub(crate) use division::Division;
 pub use run::{Run, fold, start};
 pub use scheduler::{Class, Scheduler};
 pub(crate) use source::Source;
+pub use stepper::{Failure, RowChange, Step, Stepper};
 pub use version::{EventAtFault, Halt, Hold, Phase, Progress, Version};
+pub use walk::Walk;

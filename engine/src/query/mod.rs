@@ -6,6 +6,7 @@
 //! - `cursor.rs`: where a page goes on.
 //! - [`call`] (`call.rs`): the queries that a plug-in's author wrote.
 //! - [`compare`] (`compare.rs`): two versions beside one another.
+//! - [`StepsPage`], [`HistoryPage`] (`steps.rs`): what events did, all in all or to one row.
 //! - [`wait`] (`wait.rs`): waiting for a position, to read your own writes.
 //! - [`QueryError`] (`error.rs`).
 //!
@@ -18,6 +19,7 @@ mod compare;
 mod cursor;
 mod error;
 mod key;
+mod steps;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -29,5 +31,9 @@ pub use compare::{
     list_differences,
 };
 pub use error::QueryError;
+pub use steps::{
+    FailureDocument, HistoryEntry, HistoryPage, OutputLine, StepDocument, StepsPage, TableChange, find_row,
+    shown_change, shown_step,
+};
 pub use table::{DEFAULT_LIMIT, MAX_LIMIT, Row, TablePage, TableRead, read_key, read_table};
 pub use wait::{WaitError, wait};

@@ -10,6 +10,7 @@
 //!   each other.
 //! - `client.rs`: HTTP to a running server, and its problems as our errors.
 //! - `component.rs`: a component's file; `comparison.rs`: how two versions differ.
+//! - `difference.rs`: what has become of a value, field by field.
 //! - `order.rs`: promote, roll back, abort: the plan first, then the deed.
 //! - `folders.rs`: folders that the command line names.
 //! - `log.rs`: the log, behind a server or opened here; `append.rs`: appending
@@ -21,6 +22,7 @@ pub mod append;
 pub mod client;
 pub mod comparison;
 pub mod component;
+pub mod difference;
 pub mod folders;
 pub mod json_table;
 pub mod log;

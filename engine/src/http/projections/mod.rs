@@ -6,6 +6,7 @@
 //! - `queries.rs`: `…/queries/{query}`; `arguments.rs`: from a URL's parameters
 //!   to what the query takes.
 //! - `compare.rs`: `…/compare`, with other code; `component.rs`: a component in a request.
+//! - `steps.rs`: `…/steps`, what each event did; `history.rs`: `…/history/{table}/{key}`, what became of a row.
 //! - `orders.rs`: `…/candidates`, `…/plan`, `…/promote`, `…/roll-back`, `…/abort`.
 //! - `reading.rs`: what all reads of state share: which version answers, how
 //!   long to wait for a position, the headers that tell about it.
@@ -17,10 +18,12 @@
 mod arguments;
 mod compare;
 mod component;
+mod history;
 mod orders;
 mod queries;
 mod reading;
 mod status;
+mod steps;
 pub(crate) mod tables;
 
 use std::sync::Arc;
@@ -43,6 +46,8 @@ pub(crate) fn routes(deployer: Arc<Deployer>) -> OpenApiRouter {
         .routes(routes!(tables::row))
         .routes(routes!(queries::get, queries::post))
         .routes(routes!(compare::with_kept, compare::with_component))
+        .routes(routes!(steps::page))
+        .routes(routes!(history::page))
         .routes(routes!(orders::deliver))
         .routes(routes!(orders::plan))
         .routes(routes!(orders::promote))
