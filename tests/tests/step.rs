@@ -144,3 +144,127 @@ fn steps_go_forwards_and_backwards_and_stop_at_breakpoints() {
         assert_eq!(all_steps(&server, &format!("limit=7&reverse=true&{query}")), met);
     }
 }
+
+fn deposit(number: u64, subject: &str, account: &str, amount: i64) -> Value {
+    json!({"specversion": "1.0", "id": number.to_string(), "source": "/bank", "type": "account.deposited",
+        "subject": subject, "data": {"account": account, "amount": amount}})
+}
+
+#[test]
+fn a_row_of_a_subject_is_folded_from_that_subject_alone() {
+    let server = Server::start();
+    // A subject for each account, which in every tenth case has another name.
+    let subject = |account: u64| match account % 10 {
+        0 => format!("vault-{account}"),
+        _ => format!("acct-{account}"),
+    };
+    let events: Vec<Value> = (0..6_000)
+        .map(|number| (number, number % 3 * (number % 40)))
+        .map(|(number, account)| {
+            deposit(number, &subject(account), &format!("acct-{account}"), number as i64)
+        })
+        .collect();
+    server.client().append(&events);
+    server.drop_in("accounts");
+    server.until_live("accounts");
+    let expected = |account: &str| {
+        let (mut balance, mut before, mut all) = (0, None, Vec::<Change>::new());
+        for (position, event) in (1..).zip(&events).filter(|(_, event)| event["data"]["account"] == account) {
+            balance += event["data"]["amount"].as_i64().unwrap();
+            let after = Some(json!({"balance": balance, "deposits": all.len() + 1}));
+            all.push((position, before, after.clone()));
+            before = after;
+        }
+        all
+    };
+    let history = |account: &str, query: &str| {
+        let page =
+            server.get(&format!("/projections/accounts/history/accounts/{account}?limit=1000&{query}")).ok();
+        (changes(page["changes"].as_array().unwrap()), page["subject"].as_str().map(str::to_owned))
+    };
+
+    let all = expected("acct-33");
+    assert!(all.len() > 40);
+    assert_eq!(history("acct-33", ""), (all.clone(), Some("acct-33".to_owned())));
+    let reversed: Vec<_> = all.iter().rev().cloned().collect();
+    assert_eq!(history("acct-33", "reverse=true"), (reversed.clone(), Some("acct-33".to_owned())));
+    // In part.
+    let (from, to) = (all[3].0, all[10].0);
+    assert_eq!(history("acct-33", &format!("from={from}&to={to}")).0, all[3..=10]);
+    let listed =
+        server.run(&["history", "accounts", "accounts", "acct-33", "--json", "-n", "5", "--reverse"]).ok();
+    assert_eq!(changes(&lines(&listed)), reversed[..5]);
+
+    // What its key does not tell can be said; what is said wrongly leads to no wrong answer.
+    let all = expected("acct-30");
+    assert!(all.len() > 40);
+    assert_eq!(history("acct-30", ""), (all.clone(), None));
+    assert_eq!(history("acct-30", "subject=vault-30"), (all.clone(), Some("vault-30".to_owned())));
+    assert_eq!(history("acct-30", "subject=acct-33"), (all, None));
+    // Nobody's.
+    assert_eq!(history("acct-9999", ""), (Vec::new(), None));
+}
+
+#[test]
+fn what_is_printed_and_what_fails_is_shown() {
+    let server = Server::start();
+    let event = |number: u64, event_type: &str| json!({"specversion": "1.0", "id": number.to_string(), "source": "/test", "type": event_type});
+    server.client().append(&[event(1, "quiet"), event(2, "loud"), event(3, "quiet")]);
+    server.configure("talks", "[values]\nat = \"loud\"");
+    server.drop_in("talks");
+    server.until_live("talks");
+    let steps = lines(&server.run(&["step", "talks", "--limit", "2"]).ok());
+    assert_eq!(steps.len(), 2);
+    assert_eq!((&steps[0]["output"], &steps[0]["changes"][0]["after"]), (&json!([]), &json!(1)));
+    let output = steps[1]["output"].as_array().unwrap();
+    assert_eq!((output.len(), &steps[1]["output-left-out"]), (200, &json!(801)));
+    assert_eq!(output[198], json!({"stream": "stdout", "line": "2: line 999"}));
+    assert_eq!(output[199], json!({"stream": "stderr", "line": "not even a line"}));
+
+    // A version that never was live can be looked into as well.
+    server.configure("refuses", "[values]\nat = \"loud\"");
+    server.drop_in("refuses");
+    let status = server.until_health("refuses", "failed");
+    let version = status["versions"][0]["digest"].as_str().unwrap();
+    let ended = server.run(&["step", "refuses"]);
+    assert_eq!(ended.code, Some(6), "{ended:#?}");
+    let steps = lines(&server.run(&["step", "refuses", "--version", version]).ok());
+    assert_eq!(steps.len(), 2);
+    assert_eq!(steps[1]["failure"], json!({"reason": "loud is out of focus", "halts": true}));
+    let behind = server.get(&format!("/projections/refuses/steps?version={version}&from=3")).problem(409);
+    assert_eq!(behind["event"], 2);
+
+    // With dead letters it goes on.
+    server.configure("refuses", "[values]\nat = \"loud\"\n[policies]\non-failure = \"dead-letter\"");
+    server.until_health("refuses", "ok");
+    let steps = lines(&server.run(&["step", "refuses", "--json"]).ok());
+    let failures: Vec<_> = steps.iter().map(|step| step["failure"]["halts"].clone()).collect();
+    assert_eq!(failures, [Value::Null, json!(false), Value::Null]);
+}
+
+#[test]
+fn what_cannot_be_stepped_through_says_why() {
+    let (server, events) = with_churn(50);
+    let steps = "/projections/churn/steps";
+    let problem =
+        |path: &str, status: u16| server.get(path).problem(status)["detail"].as_str().unwrap().to_owned();
+    assert!(problem("/projections/none/steps", 404).contains("there is no projection \"none\""));
+    assert!(problem("/projections/none/steps?version=a", 404).contains("there is no projection \"none\""));
+    assert!(problem(&format!("{steps}?version=ffff"), 404).contains("no version ffff"));
+    assert!(problem(&format!("{steps}?type=git.file.ad"), 400).contains("it wants git.file.added"));
+    assert!(problem(&format!("{steps}?change=files"), 400).contains("files/Cargo.toml"));
+    assert!(problem(&format!("{steps}?key=file/x"), 404).contains("tables: files"));
+    assert!(problem(&format!("{steps}?from=9&to=3"), 400).contains("before `from`"));
+    assert!(problem(&format!("{steps}?limit=1001"), 400).contains("1 to 1000"));
+    assert!(problem("/projections/churn/history/file/x", 404).contains("tables: files"));
+    let beyond = server.get(&format!("{steps}?from={}", events.len() + 1)).ok();
+    assert_eq!((&beyond["steps"], beyond.get("next")), (&json!([]), None));
+
+    let ended = server.run(&["step", "churn", "--break", "typ=x"]);
+    assert_eq!(ended.code, Some(2), "{ended:#?}");
+    assert!(ended.errors.contains("change=TABLE/KEY"), "{ended:#?}");
+    let ended = server.run(&["step", "churn", "--break", "change=nothing/x"]);
+    assert_eq!(ended.code, Some(4), "{ended:#?}");
+    let ended = server.run(&["history", "churn", "files"]);
+    assert_eq!(ended.code, Some(2), "{ended:#?}");
+}

@@ -4,7 +4,7 @@
 //! `run`, what it does; who has read one has read all. Those that keep or
 //! change a data folder: [`serve`], [`import`], [`export`]. Those that ask a
 //! running server: [`events`], [`trace`], [`status`], [`get`], [`query`],
-//! [`compare`], [`history`], [`deploy`], [`promote`], [`rollback`], [`abort`], [`deployments`], [`dead_letters`],
+//! [`compare`], [`history`], [`step`], [`deploy`], [`promote`], [`rollback`], [`abort`], [`deployments`], [`dead_letters`],
 //! [`purge`]. Those
 //! for authors of plug-ins, which need neither: [`new`], [`build`], [`run`].
 //!
@@ -36,6 +36,7 @@ pub mod run;
 pub mod serve;
 pub mod settings;
 pub mod status;
+pub mod step;
 pub mod support;
 pub mod trace;
 pub mod version;
@@ -92,6 +93,8 @@ enum Command {
     Compare(compare::Args),
     /// Show what became of a row: each event that changed it, with its value before and after
     History(history::Args),
+    /// Step through history: event by event, the event, the rows that it changed, and what the plug-in printed
+    Step(step::Args),
     /// Send a component to the server, to take over or to be put on trial
     Deploy(deploy::Args),
     /// Let a candidate on trial take over
@@ -172,6 +175,7 @@ impl Command {
             Self::Query(args) => query::run(args, context).await,
             Self::Compare(args) => compare::run(args, context).await,
             Self::History(args) => history::run(args, context).await,
+            Self::Step(args) => step::run(args, context).await,
             Self::Deploy(args) => deploy::run(args, context).await,
             Self::Promote(args) => promote::run(args, context).await,
             Self::Rollback(args) => rollback::run(args, context).await,
