@@ -4,10 +4,10 @@
 //! `run`, what it does; who has read one has read all. Those that keep or
 //! change a data folder: [`serve`], [`import`], [`export`]. Those that ask a
 //! running server: [`events`], [`trace`], [`status`], [`get`], [`query`],
-//! [`compare`], [`what_if`], [`verify`], [`deploy`], [`mirror`], [`promote`], [`rollback`], [`abort`],
-//! [`deployments`], [`schemas`], [`dead_letters`], [`purge`]. Those for authors of plug-ins, which need
-//! neither: [`new`], [`build`], [`run`], [`test`]; and [`fixture`], which writes for the last of them
-//! what it finds in a log.
+//! [`compare`], [`what_if`], [`verify`], [`history`], [`step`], [`deploy`], [`mirror`], [`promote`],
+//! [`rollback`], [`abort`], [`deployments`], [`schemas`], [`dead_letters`], [`purge`]. Those for
+//! authors of plug-ins, which need neither: [`new`], [`build`], [`run`], [`test`]; and [`fixture`],
+//! which writes for the last of them what it finds in a log.
 //!
 //! Beside them: [`settings`] (file, environment, flags), [`exit`] (exit codes
 //! and errors), `logging.rs`, `support/` (what commands share) and `template/`
@@ -26,6 +26,7 @@ pub mod exit;
 pub mod export;
 pub mod fixture;
 pub mod get;
+pub mod history;
 pub mod import;
 mod logging;
 pub mod mirror;
@@ -39,6 +40,7 @@ pub mod schemas;
 pub mod serve;
 pub mod settings;
 pub mod status;
+pub mod step;
 pub mod support;
 pub mod test;
 pub mod trace;
@@ -100,6 +102,10 @@ enum Command {
     Verify(verify::Args),
     /// Show what would have come of another history: without some events, or with others
     WhatIf(what_if::Args),
+    /// Show what became of a row: each event that changed it, with its value before and after
+    History(history::Args),
+    /// Step through history: event by event, the event, the rows that it changed, and what the plug-in printed
+    Step(step::Args),
     /// Send a component to the server, to take over or to be put on trial
     Deploy(deploy::Args),
     /// Ask a candidate a share of what readers ask, and show where it answers otherwise
@@ -193,6 +199,8 @@ impl Command {
             Self::Compare(args) => compare::run(args, context).await,
             Self::Verify(args) => verify::run(args, context).await,
             Self::WhatIf(args) => what_if::run(args, context).await,
+            Self::History(args) => history::run(args, context).await,
+            Self::Step(args) => step::run(args, context).await,
             Self::Deploy(args) => deploy::run(args, context).await,
             Self::Mirror(args) => mirror::run(args, context).await,
             Self::Promote(args) => promote::run(args, context).await,

@@ -37,6 +37,11 @@ impl Standing {
     pub fn view(&self) -> &Arc<View> {
         &self.view
     }
+
+    /// Its state, to be shared with those who do not outlive this.
+    pub(super) fn shared_view(&self) -> Arc<View> {
+        Arc::clone(&self.view)
+    }
 }
 
 /// Why a version's state at a position cannot be had.

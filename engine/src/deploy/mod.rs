@@ -18,6 +18,8 @@
 //!   [`verify`]: whether a version's state is what its code makes of history.
 //! - `snapshots.rs`: states that are kept in the background, to look back.
 //! - `mirror.rs`: reads that are asked of a candidate as well ([`MirrorStatus`]).
+//! - [`Walker`] (`steps.rs`): what a version did with each event; `history.rs`: what became of
+//!   one row; `walks.rs`: where those who look stand.
 //! - `store.rs`: where code and state of versions lie on disk.
 //! - `view.rs`: what readers see of a name, switched in one step.
 //! - [`status`]: the same as documents for people and machines.
@@ -29,16 +31,19 @@ mod candidate;
 mod choose;
 mod compare;
 mod folder;
+mod history;
 mod mirror;
 mod past;
 mod plan;
 mod registry;
 mod snapshots;
 pub mod status;
+mod steps;
 mod store;
 mod supervisor;
 pub mod verify;
 mod view;
+mod walks;
 mod watch;
 mod what_if;
 mod work;
@@ -52,8 +57,10 @@ pub use self::{
     choose::NoVersion,
     compare::Other,
     folder::plugins_in,
+    history::{History, HistoryRead},
     mirror::{MirrorDifference, MirrorError, MirrorStatus, MirroredRead, Reflection},
     plan::{Action, Plan, PlanError},
+    steps::{Breakpoint, RowKey, Steps, StepsRead, Walker},
     supervisor::{OrderError, Wish},
     what_if::{Outcome, Scenario, WhatIfError},
 };
@@ -66,6 +73,7 @@ use self::{
     store::Store,
     supervisor::{Delivery, Message, Ordered},
     verify::{Underway, VerificationStatus, Verifier, VerifyError},
+    walks::Walks,
     watch::Looked,
 };
 use crate::{
@@ -158,6 +166,7 @@ pub struct Deployer {
     verifier: Arc<Verifier>,
     looked: channel::Receiver<Looked>,
     mirrors: Mirrors,
+    walks: Arc<Walks>,
 }
 
 impl Deployer {
@@ -188,8 +197,8 @@ impl Deployer {
         if let Some(every) = settings.verify_every {
             verifier.verify_when_idle(every);
         }
-        let (past, mirrors) = (Past::start(), Mirrors::default());
-        Ok(Self { registry, past, verifier, looked: receiver, mirrors })
+        let (past, mirrors, walks) = (Past::start(), Mirrors::default(), Arc::default());
+        Ok(Self { registry, past, verifier, looked: receiver, mirrors, walks })
     }
 
     /// The version that answers for a name.

@@ -69,6 +69,14 @@ impl Plugin {
         Ok(plugin)
     }
 
+    /// The same code, whose instances print apart from those of this one.
+    pub fn apart(&self) -> Self {
+        let (name, code, tables) = (Arc::clone(&self.name), Arc::clone(&self.code), Arc::clone(&self.tables));
+        let (settings, description) = (self.settings.clone(), self.description.clone());
+        let (clock, output) = (self.clock.clone(), Output::default());
+        Self { name, code, settings, clock, description, tables, output }
+    }
+
     /// Its name: the stem of its file.
     pub fn name(&self) -> &str {
         &self.name

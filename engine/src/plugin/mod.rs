@@ -52,7 +52,7 @@ pub use error::{ApplyError, CallError, PluginError, ReactError};
 pub use host::{Host, HostSettings};
 pub use instance::{Instance, NewEvent, Reacted, TimerChange};
 pub use outbound::{Outbound, OutboundError};
-pub use output::{Output, Stream};
+pub use output::{Output, Printed, Stream};
 pub use settings::{
     CACHE_VARIABLE, Deploy, Http, Limits, Policies, Retries, Secret, Settings, SettingsError,
     http::{Breaker, Host as HttpHost, NotAllowed},

@@ -32,23 +32,46 @@ pub enum Stream {
 
 /// The last lines that a plug-in has printed, whichever instance it was.
 #[derive(Clone, Debug, Default)]
-pub struct Output(Arc<Mutex<VecDeque<(Stream, String)>>>);
+pub struct Output(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    lines: VecDeque<(Stream, String)>,
+    /// How many lines there were before these.
+    forgotten: u64,
+}
+
+/// What a plug-in has printed in some time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Printed {
+    /// The last 200 lines, oldest first.
+    pub lines: Vec<(Stream, String)>,
+    /// How many lines there were before these.
+    pub forgotten: u64,
+}
 
 impl Output {
     /// The last 200 lines, oldest first.
     pub fn lines(&self) -> Vec<(Stream, String)> {
-        self.lock().iter().cloned().collect()
+        self.lock().lines.iter().cloned().collect()
+    }
+
+    /// Takes what was printed since this was asked last.
+    pub fn take(&self) -> Printed {
+        let Kept { lines, forgotten } = std::mem::take(&mut *self.lock());
+        Printed { lines: lines.into(), forgotten }
     }
 
     fn push(&self, stream: Stream, line: String) {
-        let mut lines = self.lock();
-        if lines.len() == KEPT_LINES {
-            lines.pop_front();
+        let mut kept = self.lock();
+        if kept.lines.len() == KEPT_LINES {
+            kept.lines.pop_front();
+            kept.forgotten += 1;
         }
-        lines.push_back((stream, line));
+        kept.lines.push_back((stream, line));
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(Stream, String)>> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -237,5 +260,8 @@ mod tests {
         }
         printer.end();
         assert_eq!(output.lines().last().map(|(_, line)| line.len()), Some(LINE_BYTES));
+        let printed = output.take();
+        assert_eq!((printed.lines.len(), printed.forgotten), (KEPT_LINES, 801));
+        assert_eq!(output.take(), Printed::default());
     }
 }

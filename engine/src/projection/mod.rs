@@ -12,6 +12,8 @@
 //!   `commit.rs`: when a runner commits, and how durably.
 //! - [`Upcasters`] (`upcast.rs`): old events in their newest shape.
 //! - `suspect.rs`: the search for the one event at fault after a failure.
+//! - [`Stepper`] (`stepper.rs`): folds one event at a time apart from what runs, says what each
+//!   has changed, and takes it back; [`Walk`] (`walk.rs`): along the log.
 //! - [`Scheduler`] (`scheduler.rs`): the few threads on which all runners take
 //!   their steps in turn.
 //!
@@ -27,13 +29,17 @@ mod run;
 mod runner;
 mod scheduler;
 mod source;
+mod stepper;
 mod suspect;
 mod upcast;
 mod version;
+mod walk;
 
 pub(crate) use division::Division;
 pub use run::{Run, fold, start};
 pub use scheduler::{Class, Scheduler};
 pub(crate) use source::Source;
+pub use stepper::{Failure, RowChange, Step, Stepper};
 pub use upcast::{Upcaster, UpcasterConflict, Upcasters};
 pub use version::{EventAtFault, Halt, Hold, Manner, Phase, Progress, Version};
+pub use walk::Walk;

@@ -2,7 +2,7 @@
 
 use crate::{
     plugin::StateReader,
-    state::{Entry, KeyRange, Uncommitted, View},
+    state::{Entry, KeyRange, Snapshot, Uncommitted, View},
 };
 
 /// What the imports of a component ask is what these types answer.
@@ -35,4 +35,4 @@ macro_rules! read_by_components {
 
 // An instance that answers queries reads a view, one that folds reads what it has
 // flushed as well.
-read_by_components!(View, Uncommitted);
+read_by_components!(View, Uncommitted<Snapshot>, Uncommitted<View>);

@@ -92,7 +92,7 @@ pub struct RowComparison {
 }
 
 /// A value that is there, even if it is `null`.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+pub(super) fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
@@ -107,7 +107,7 @@ pub fn compare(before: Folded<'_>, after: Folded<'_>, samples: usize) -> Result<
             true => Differences { same: pair.len(after.view)?, ..Differences::default() },
             false => pair.walk(before.view, after.view, |difference| {
                 if pair.index_of.is_none() && shown.len() < samples {
-                    shown.push(row(pair.name, difference)?);
+                    shown.push(self::difference(pair.name, difference)?);
                 }
                 Ok(ControlFlow::Continue(()))
             })?,
@@ -143,7 +143,7 @@ pub fn list_differences(
     let tables = Pair::all(before.description, after.description);
     for pair in tables.into_iter().filter(|pair| pair.index_of.is_none()) {
         pair.walk(before.view, after.view, |difference| {
-            flow = visitor(pair.name, row(pair.name, difference)?);
+            flow = visitor(pair.name, self::difference(pair.name, difference)?);
             Ok(flow)
         })?;
         if flow.is_break() {
@@ -160,7 +160,8 @@ pub fn compared(folded: Folded<'_>) -> Compared {
     Compared { version: folded.version.to_owned(), digest, events }
 }
 
-fn row(
+/// A row that differs, as JSON.
+pub(super) fn difference(
     table: &str,
     RowDifference { key, before, after }: RowDifference<'_>,
 ) -> Result<RowComparison, QueryError> {

@@ -7,6 +7,7 @@
 //! - [`call`] (`call.rs`): the queries that a plug-in's author wrote.
 //! - [`compare`] (`compare.rs`): two versions beside one another.
 //! - [`reflect`] (`reflect.rs`): the same question to another version, at the same position.
+//! - [`StepsPage`], [`HistoryPage`] (`steps.rs`): what events did, all in all or to one row.
 //! - [`wait`] (`wait.rs`): waiting for a position, to read your own writes.
 //! - [`WhatIf`] (`what_if.rs`): other histories beside the real one.
 //! - [`QueryError`] (`error.rs`).
@@ -21,6 +22,7 @@ mod cursor;
 mod error;
 mod key;
 mod reflect;
+mod steps;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,10 @@ pub use compare::{
 };
 pub use error::QueryError;
 pub use reflect::{Question, ReflectError, reflect};
+pub use steps::{
+    FailureDocument, HistoryEntry, HistoryPage, OutputLine, StepDocument, StepsPage, TableChange, find_row,
+    shown_change, shown_step,
+};
 pub use table::{
     DEFAULT_LIMIT, MAX_LIMIT, Row, TablePage, TableRead, key_text, read_key, read_named, read_table,
 };

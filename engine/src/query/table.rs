@@ -156,13 +156,13 @@ pub fn key_text(key: &Value) -> String {
 
 /// A table of the plug-in, by its number.
 #[derive(Clone, Copy)]
-struct Table<'a> {
-    number: u32,
-    description: &'a TableDescription,
+pub(super) struct Table<'a> {
+    pub(super) number: u32,
+    pub(super) description: &'a TableDescription,
 }
 
 impl<'a> Table<'a> {
-    fn find(description: &'a Description, name: &str) -> Result<Self, QueryError> {
+    pub(super) fn find(description: &'a Description, name: &str) -> Result<Self, QueryError> {
         let mut tables = (0..).zip(&description.tables);
         let found = tables.find(|(_, table)| table.name == name);
         let (number, description) = found.ok_or_else(|| QueryError::NoTable {

@@ -169,7 +169,7 @@ pub(super) struct Entries<'a> {
 }
 
 /// A key or a value where it lies in the file.
-pub(super) type Bytes = AccessGuard<'static, &'static [u8]>;
+pub(crate) type Bytes = AccessGuard<'static, &'static [u8]>;
 
 impl Iterator for Entries<'_> {
     type Item = Result<(Bytes, Bytes), StateError>;

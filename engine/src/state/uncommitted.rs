@@ -3,23 +3,72 @@
 use std::sync::Arc;
 
 use super::{
-    Entry, KeyRange, StateError, TableIndex,
+    Entry, KeyRange, StateError, TableIndex, View,
     known::Known,
     memtable::{self, Gathered},
-    snapshot::Snapshot,
+    snapshot::{Bytes, Snapshot},
 };
 
-/// A partition's state as its instance has folded it: what is committed, and what
-/// has been flushed since. The instance reads it, and nobody else.
-pub(crate) struct Uncommitted {
-    committed: Arc<Snapshot>,
+/// A state as an instance has folded it: what is committed, of a partition or of a
+/// whole version, and what has been flushed since. The instance reads it, and nobody else.
+pub(crate) struct Uncommitted<C = Snapshot> {
+    committed: Arc<C>,
     known: Arc<Known>,
     flushed: Gathered,
 }
 
-impl Uncommitted {
+/// What is committed.
+pub(crate) trait Committed {
+    fn value(&self, table: TableIndex, key: &[u8]) -> Result<Option<Vec<u8>>, StateError>;
+    /// The entries of a range, one by one; its limit is the caller's to keep.
+    fn rows(
+        &self,
+        table: TableIndex,
+        range: &KeyRange,
+    ) -> Result<impl Iterator<Item = Result<(Bytes, Bytes), StateError>>, StateError>;
+    fn count(&self, table: TableIndex) -> Result<u64, StateError>;
+}
+
+impl Committed for Snapshot {
+    fn value(&self, table: TableIndex, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        self.get(table, key)
+    }
+
+    fn rows(
+        &self,
+        table: TableIndex,
+        range: &KeyRange,
+    ) -> Result<impl Iterator<Item = Result<(Bytes, Bytes), StateError>>, StateError> {
+        self.entries(table, range)
+    }
+
+    fn count(&self, table: TableIndex) -> Result<u64, StateError> {
+        self.len(table)
+    }
+}
+
+impl Committed for View {
+    fn value(&self, table: TableIndex, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        self.get(table, key)
+    }
+
+    fn rows(
+        &self,
+        table: TableIndex,
+        range: &KeyRange,
+    ) -> Result<impl Iterator<Item = Result<(Bytes, Bytes), StateError>>, StateError> {
+        let mut merged = self.merged(table, range)?;
+        Ok(std::iter::from_fn(move || merged.next().transpose()))
+    }
+
+    fn count(&self, table: TableIndex) -> Result<u64, StateError> {
+        self.len(table)
+    }
+}
+
+impl<C: Committed> Uncommitted<C> {
     /// `flushed` since that was committed, whose keys are `known`.
-    pub(crate) fn new(committed: Arc<Snapshot>, known: Arc<Known>, flushed: Gathered) -> Self {
+    pub(crate) fn new(committed: Arc<C>, known: Arc<Known>, flushed: Gathered) -> Self {
         Self { committed, known, flushed }
     }
 
@@ -30,14 +79,14 @@ impl Uncommitted {
             return Ok(value.map(<[u8]>::to_vec));
         }
         match self.known.may_have(hash) {
-            true => self.committed.get(table, key),
+            true => self.committed.value(table, key),
             false => Ok(None),
         }
     }
 
     /// The entries of a range.
     pub(crate) fn scan(&self, table: TableIndex, range: &KeyRange) -> Result<Vec<Entry>, StateError> {
-        let mut committed = self.committed.entries(table, range)?;
+        let mut committed = self.committed.rows(table, range)?;
         let mut flushed = self.flushed.lock();
         let mut flushed = flushed.range(table, range).peekable();
         let is_before = |one: &[u8], other: &[u8]| if range.reverse { one > other } else { one < other };
@@ -71,7 +120,7 @@ impl Uncommitted {
         };
         match (has_values, is_unchanged) {
             (true, _) => Ok(false),
-            (false, true) => Ok(self.committed.len(table)? == 0),
+            (false, true) => Ok(self.committed.count(table)? == 0),
             // What is committed may have been removed.
             (false, false) => Ok(self.scan(table, &KeyRange { limit: 1, ..KeyRange::default() })?.is_empty()),
         }

@@ -12,6 +12,7 @@
 //! - `component.rs`: a component's file; `comparison.rs`: how two versions differ;
 //!   `listing.rs`: listings handed on as they come.
 //! - `verification.rs`: what came of a verification.
+//! - `difference.rs`: what has become of a value, field by field.
 //! - `order.rs`: promote, roll back, abort: the plan first, then the deed.
 //! - `freshness.rs`: how fresh an answer must be, or of when.
 //! - `folders.rs`: folders that the command line names.
@@ -24,6 +25,7 @@ pub mod append;
 pub mod client;
 pub mod comparison;
 pub mod component;
+pub mod difference;
 pub mod folders;
 pub mod freshness;
 pub mod json_table;

@@ -9,6 +9,7 @@
 //! - `verify.rs`: `…/verify`, whether state is what history makes of it.
 //! - `what_if.rs`: `…/what-if`, over altered histories; `lines.rs`: listings that leave as they are made.
 //! - `mirror.rs`: `…/mirror`, reads asked of a candidate as well.
+//! - `steps.rs`: `…/steps`, what each event did; `history.rs`: `…/history/{table}/{key}`, what became of a row.
 //! - `orders.rs`: `…/candidates`, `…/plan`, `…/promote`, `…/roll-back`, `…/abort`.
 //! - `reading.rs`: what all reads of state share: which version answers, how
 //!   long to wait for a position, the headers that tell about it.
@@ -20,12 +21,14 @@
 mod arguments;
 mod compare;
 mod component;
+mod history;
 mod lines;
 mod mirror;
 mod orders;
 mod queries;
 mod reading;
 mod status;
+mod steps;
 pub(crate) mod tables;
 mod verify;
 mod what_if;
@@ -54,6 +57,8 @@ pub(crate) fn routes(deployer: Arc<Deployer>) -> OpenApiRouter {
         .routes(routes!(verify::begin, verify::status))
         .routes(routes!(what_if::ask))
         .routes(routes!(mirror::begin, mirror::show, mirror::end))
+        .routes(routes!(steps::page))
+        .routes(routes!(history::page))
         .routes(routes!(orders::deliver))
         .routes(routes!(orders::plan))
         .routes(routes!(orders::promote))

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The header that says which version answered.
-const VERSION: HeaderName = HeaderName::from_static("projectionist-version");
+pub(super) const VERSION: HeaderName = HeaderName::from_static("projectionist-version");
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,0 +1,88 @@
+//! Steps along the log.
+
+use std::sync::Arc;
+
+use super::{
+    division::Division,
+    source::Source,
+    stepper::{Step, Stepper},
+    version::Halt,
+};
+use crate::{
+    event::{Block, Partition, Position},
+    log::EventLog,
+    plugin::Plugin,
+    state::View,
+};
+
+/// How many events are chosen from at once.
+const PORTION: usize = 1024;
+
+/// A stepper on its way along the log.
+pub struct Walk {
+    stepper: Stepper,
+    source: Source,
+    /// The events that come next …
+    ahead: Block,
+    /// … from this one on …
+    next: usize,
+    /// … and there are no others up to here.
+    ahead_to: Position,
+}
+
+impl Walk {
+    /// From a state of the plug-in on.
+    pub fn new(plugin: &Plugin, base: Arc<View>, log: Arc<dyn EventLog>) -> Self {
+        let division = Arc::new(Division::new(1));
+        let source = Source::new(log, plugin.description(), Partition::WHOLE, division, &Arc::default());
+        let stepper = Stepper::new(plugin, base);
+        Self { ahead_to: stepper.position(), stepper, source, ahead: Block::default(), next: 0 }
+    }
+
+    /// What takes the steps.
+    pub fn stepper(&self) -> &Stepper {
+        &self.stepper
+    }
+
+    /// Up to where events are folded.
+    pub fn position(&self) -> Position {
+        self.stepper.position()
+    }
+
+    /// Takes the next step; none where the plug-in wants no event any more up to `last`,
+    /// where it stands then.
+    ///
+    /// # Errors
+    /// If the log or the state cannot be read, or the plug-in cannot be started.
+    pub async fn next(&mut self, last: Position) -> Result<Option<Step>, Halt> {
+        loop {
+            if let Some(head) = self.ahead.heads.get(self.next) {
+                if head.position > last {
+                    self.stepper.pass(last);
+                    return Ok(None);
+                }
+                let event = self.ahead.select(self.next..self.next + 1, |_| true);
+                let step = self.stepper.step(&event).await?;
+                if step.as_ref().is_some_and(|step| step.halt().is_none()) {
+                    self.next += 1;
+                }
+                return Ok(step);
+            }
+            self.stepper.pass(self.ahead_to.min(last));
+            if self.ahead_to >= last {
+                return Ok(None);
+            }
+            let portion = self.source.portion(self.ahead_to + 1, last, PORTION).await?;
+            let Some(portion) = portion else { return Ok(None) };
+            (self.ahead, self.next, self.ahead_to) = (portion.events, 0, portion.to);
+        }
+    }
+
+    /// Takes steps back, so that it stands at `position`; no further than it can. Answers
+    /// whether it stands there.
+    pub fn back_to(&mut self, position: Position) -> bool {
+        let is_there = self.stepper.back_to(position);
+        (self.ahead, self.next, self.ahead_to) = (Block::default(), 0, self.stepper.position());
+        is_there
+    }
+}
