@@ -29,7 +29,7 @@ impl Server {
     fn with(count: u64) -> Self {
         let step = |number: u64| StepDocument {
             event: json!({
-                "id": number.to_string(), "type": if number % 7 == 0 { "seventh" } else { "other" },
+                "id": number.to_string(), "type": if number.is_multiple_of(7) { "seventh" } else { "other" },
                 "subject": "Cargo.toml", "time": "2017-08-29T14:01:55Z", "position": number * 3,
                 "data": {"author": "Ada"},
             }),
