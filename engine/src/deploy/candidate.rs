@@ -1,6 +1,9 @@
 //! A version on its way to take over, or on trial: compiled, replayed, caught up.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::{FutureExt as _, select_all};
 use tokio::{sync::watch, task::JoinHandle};
@@ -27,7 +30,7 @@ pub(super) struct Candidate {
 pub(super) enum Stage {
     /// It is being checked and compiled.
     Loading(JoinHandle<Result<Arc<Plugin>, PluginError>>),
-    /// A reaction that goes on from what the one at work has handled: there is nothing to fold.
+    /// A reaction that waits until it is told to take over.
     Ready(Arc<Plugin>),
     /// It folds history.
     Replaying(Replaying),
@@ -41,6 +44,8 @@ pub(super) struct Replaying {
     /// What earlier processes had done of it.
     before: Replay,
     begun: Instant,
+    /// How long it took to catch up, where it has gone on since.
+    took: Option<Duration>,
 }
 
 /// What a candidate's supervisor has to act on.
@@ -86,7 +91,7 @@ impl Candidate {
 impl Replaying {
     /// `before`: what earlier processes had done of it.
     pub(super) fn new(run: Folding, before: Replay) -> Self {
-        Self { progress: run.version().progress(), run, before, begun: clock::instant() }
+        Self { progress: run.version().progress(), run, before, begun: clock::instant(), took: None }
     }
 
     /// Waits until it has been at the head and is at `position` at least, or
@@ -104,9 +109,15 @@ impl Replaying {
         }
     }
 
+    /// It has caught up; what it folds from now on is no replay any more.
+    pub(super) fn caught_up(&mut self) {
+        self.took.get_or_insert(self.begun.elapsed());
+    }
+
     /// What the replay took so far, in all processes that had a part in it.
     pub(super) fn replay(&self) -> Replay {
-        let micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took = self.took.unwrap_or_else(|| self.begun.elapsed());
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         Replay {
             micros: self.before.micros.saturating_add(micros),
             events: self.before.events + self.run.version().folded(),

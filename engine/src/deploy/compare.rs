@@ -135,7 +135,7 @@ impl Deployer {
     async fn abreast(
         &self,
         name: &str,
-        mut live: Arc<Version>,
+        live: Arc<Version>,
         other: Arc<Version>,
     ) -> Result<[Standing; 2], StandingError> {
         if live.digest() == other.digest() {
@@ -160,17 +160,16 @@ impl Deployer {
                 Ok(_) | Err(StateError::Apart { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            // It was beyond: the live one gets there too, unless it has halted.
+            // It was beyond: the live one gets there too, unless it has halted or ended.
             while live.state().view()?.position() < other.state().reach().end {
-                let has_halted = matches!(live.progress().borrow().phase, Phase::Halted(_));
-                if has_halted {
+                let ended = matches!(live.progress().borrow().phase, Phase::Halted(_) | Phase::Stopped);
+                if ended {
                     let view = live.state().view()?;
                     let record = self.kept(name, Some(other.digest()))?;
                     let other = self.kept_at(&record, view.position()).await?;
                     return Ok([Standing::of(live, view), other]);
                 }
                 tokio::time::sleep(LOOK).await;
-                live = self.live(name)?;
             }
         }
     }

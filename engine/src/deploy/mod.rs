@@ -181,7 +181,7 @@ impl Deployer {
         let catalog = Catalog::open(&settings.data.join("catalog.redb"))?;
         let store = Store::new(&settings.data, settings.state_cache_bytes);
         store.tidy(&catalog.all_versions()?);
-        let snapshotting = Semaphore::new(1);
+        let snapshotting = Arc::new(Semaphore::new(1));
         let context = supervisor::Context { host, scheduler, log, catalog, store, snapshotting };
         let registry = Registry::new(context);
         let names = registry.context().catalog.names()?;

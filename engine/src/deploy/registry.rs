@@ -178,7 +178,7 @@ mod tests {
             log: Arc::new(MemoryLog::default()),
             catalog: Catalog::in_memory().unwrap(),
             store: Store::new(data, 1 << 20),
-            snapshotting: Semaphore::new(1),
+            snapshotting: Arc::new(Semaphore::new(1)),
         })
     }
 

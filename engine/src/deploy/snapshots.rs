@@ -42,12 +42,14 @@ async fn take(context: Arc<Context>, version: Arc<Version>) {
     let mut progress = version.progress();
     while progress.wait_for(|progress| progress.position >= last.saturating_add(every)).await.is_ok() {
         // One at a time, whatever how many versions there are.
-        let Ok(_alone) = context.snapshotting.acquire().await else { return };
+        let Ok(alone) = Arc::clone(&context.snapshotting).acquire_owned().await else { return };
         let Ok(view) = version.state().view() else { continue };
         last = view.position();
         let (context, name, digest) = (Arc::clone(&context), name.clone(), digest.clone());
         let head = context.log.head();
         let taken = tokio::task::spawn_blocking(move || {
+            // It goes on to its end, also when nobody waits for it any more.
+            let _alone = alone;
             context.store.take_snapshot(&name, &digest, &view)?;
             let kept = context.store.snapshots(&name, &digest);
             superfluous(&kept, head, every, disk)

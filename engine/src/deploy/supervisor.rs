@@ -44,7 +44,7 @@ pub(super) struct Context {
     pub(super) catalog: Catalog,
     pub(super) store: Store,
     /// Snapshots are taken one at a time.
-    pub(super) snapshotting: Semaphore,
+    pub(super) snapshotting: Arc<Semaphore>,
 }
 
 /// What a supervisor can be told.
@@ -223,12 +223,12 @@ impl Supervisor {
             return Ok(());
         }
         self.abandon_candidate(Some(&digest)).await?;
-        // Where none has answered yet there is nothing to be careful of.
-        let has_answered =
-            self.context.catalog.versions(&self.name)?.iter().any(|version| version.promoted.is_some());
+        self.stop_candidate(&digest).await;
+        let underway = known.filter(|known| known.station == Station::Candidate);
         let manual = settings.as_ref().is_ok_and(|settings| settings.policies.deploy == Deploy::Manual);
-        let held = manual && has_answered;
-        if known.is_none_or(|known| known.station != Station::Candidate) {
+        // Where none answers there is nothing to be careful of.
+        let held = underway.as_ref().map_or(manual && self.live.is_some(), |underway| underway.held);
+        if underway.is_none() {
             if has_failed {
                 // Other settings may let it succeed; it starts from nothing.
                 self.context.store.drop_state(&self.name, &digest);

@@ -118,7 +118,9 @@ impl StateFolder {
                 }
             }
             for (path, named) in self.named(&name)? {
-                if !is_known(&name, &named.digest) {
+                let whole = self.kept(&name, &named.digest)?;
+                let is_whole = whole.iter().any(|kept| kept.position == named.position);
+                if !is_whole || !is_known(&name, &named.digest) {
                     gone(fs::remove_file(&path)).map_err(origin(&path).io("delete a kept state"))?;
                 }
             }

@@ -39,19 +39,23 @@ impl Supervisor {
 
     /// Begins to check and compile a version that is kept.
     pub(super) fn load_kept(&mut self, record: VersionRecord) -> Result<(), StateError> {
-        let loaded = self.context.store.component(&record.component).map_err(|error| {
-            format!("its component {} is not in the data folder: {error}", record.component)
-        });
-        let loaded = loaded.and_then(|wasm| {
-            let settings = Settings::parse(&record.settings).map_err(|error| error.to_string())?;
-            Ok((wasm, settings))
-        });
-        match loaded {
-            Ok((wasm, settings)) => {
+        let wasm = match self.context.store.component(&record.component) {
+            Ok(wasm) => wasm,
+            Err(error) => {
+                let reason = format!("its component {} cannot be read: {error}", record.component);
+                if error.kind() == std::io::ErrorKind::NotFound {
+                    return self.fail(&record.digest, &reason, None, None);
+                }
+                self.give_up_for_now(&record.digest, &reason, None);
+                return Ok(());
+            }
+        };
+        match Settings::parse(&record.settings) {
+            Ok(settings) => {
                 self.load(record.digest, record.settings, settings, record.held, wasm);
                 Ok(())
             }
-            Err(reason) => self.fail(&record.digest, &reason, None, None),
+            Err(error) => self.fail(&record.digest, &error.to_string(), None, None),
         }
     }
 
@@ -80,9 +84,10 @@ impl Supervisor {
             }
             (
                 News::CaughtUp,
-                Candidate { digest, settings, held: true, stage: Stage::Replaying(replaying) },
+                Candidate { digest, settings, held: true, stage: Stage::Replaying(mut replaying) },
             ) => {
                 tracing::info!(plugin = self.name, version = digest, "has caught up, and is on trial");
+                replaying.caught_up();
                 let stage = Stage::OnTrial(replaying);
                 self.candidates.push(Candidate { digest, settings, held: true, stage });
                 Ok(())
@@ -175,6 +180,15 @@ impl Supervisor {
             }
             error => Err(error),
         })
+    }
+
+    /// Ends what is done for a version on its way; its record stays.
+    pub(super) async fn stop_candidate(&mut self, digest: &str) {
+        let is_meant = |candidate: &mut Candidate| candidate.digest == digest;
+        for candidate in self.candidates.extract_if(.., is_meant).collect::<Vec<_>>() {
+            candidate.stop().await;
+        }
+        self.view.update(|view| view.drop_candidate(digest));
     }
 
     /// Something newer has come, or the file is the live version's again: candidates that were to

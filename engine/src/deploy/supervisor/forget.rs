@@ -37,7 +37,7 @@ impl Supervisor {
 
     /// Deletes everything of a retired plug-in.
     pub(super) async fn purge(&mut self) -> Result<(), PurgeError> {
-        if !self.view.get().retired {
+        if !self.view.get().retired || self.live.is_some() || !self.candidates.is_empty() {
             return Err(PurgeError::InUse { name: self.name.clone() });
         }
         // First, so that whatever is left after a crash is no more than a record.

@@ -1,6 +1,8 @@
 //! What people ask for: a component deployed or put on trial, a version promoted, rolled back to
 //! or given up.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::Supervisor;
@@ -57,6 +59,12 @@ pub enum OrderError {
         /// The name asked for.
         name: String,
     },
+    /// Its file has been removed.
+    #[error("\"{name}\" is retired, since its file was removed; put it back first")]
+    Retired {
+        /// The name asked for.
+        name: String,
+    },
     /// There is nothing that it could be done with.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -97,6 +105,7 @@ impl Supervisor {
         order: Order,
         held: bool,
     ) -> Result<String, OrderError> {
+        self.in_service()?;
         let settings = Settings::parse(&sighting.settings)?;
         let digest = version_digest(&sighting.wasm, &settings);
         let recorded = self.context.catalog.version(&self.name, &digest)?;
@@ -119,6 +128,7 @@ impl Supervisor {
 
     /// Does what somebody wants, if it is still the plan.
     pub(super) async fn carry_out(&mut self, wish: Wish) -> Result<String, OrderError> {
+        self.in_service()?;
         let Wish { action, version, plan: planned, order } = wish;
         let plan = Plan::make(&self.context.catalog, &self.name, action, version.as_deref())?;
         if let Some(planned) = planned.filter(|planned| *planned != plan.id) {
@@ -145,14 +155,19 @@ impl Supervisor {
         Ok(digest)
     }
 
+    fn in_service(&self) -> Result<(), OrderError> {
+        match self.view.get().retired {
+            true => Err(OrderError::Retired { name: self.name.clone() }),
+            false => Ok(()),
+        }
+    }
+
     /// A candidate takes over, at once if it has caught up.
     async fn promote_candidate(&mut self, digest: &str, held: bool, order: Order) -> Result<(), StateError> {
-        if !held {
-            // It does so by itself.
-            return Ok(());
+        if held {
+            self.abandon_candidate(Some(digest)).await?;
+            self.context.catalog.release(&self.name, digest, clock::now(), order)?;
         }
-        self.abandon_candidate(Some(digest)).await?;
-        self.context.catalog.release(&self.name, digest, clock::now(), order)?;
         let Some(index) = self.candidates.iter().position(|candidate| candidate.digest == digest) else {
             // The host had given it up for a while.
             let record = self.context.catalog.version(&self.name, digest)?;
@@ -161,7 +176,10 @@ impl Supervisor {
         let Candidate { digest, settings, stage, .. } = self.candidates.remove(index);
         match stage {
             Stage::OnTrial(replaying) => self.caught_up(replaying).await,
-            Stage::Ready(plugin) => self.relieve(digest, plugin).await,
+            Stage::Ready(plugin) => {
+                let stage = Stage::Ready(Arc::clone(&plugin));
+                self.follow_on(Candidate { digest, settings, held: false, stage }, plugin).await
+            }
             stage @ (Stage::Loading(_) | Stage::Replaying(_)) => {
                 self.candidates.push(Candidate { digest, settings, held: false, stage });
                 Ok(())
@@ -171,11 +189,7 @@ impl Supervisor {
 
     /// A candidate is given up.
     async fn abort(&mut self, digest: &str, order: Order) -> Result<(), StateError> {
-        let is_meant = |candidate: &mut Candidate| candidate.digest == digest;
-        for candidate in self.candidates.extract_if(.., is_meant).collect::<Vec<_>>() {
-            candidate.stop().await;
-        }
-        self.view.update(|view| view.drop_candidate(digest));
+        self.stop_candidate(digest).await;
         let Some(record) = self.context.catalog.version(&self.name, digest)? else { return Ok(()) };
         if self.context.catalog.abort(&self.name, digest, clock::now(), order)? {
             self.forget(&record)?;

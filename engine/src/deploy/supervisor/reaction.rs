@@ -42,14 +42,15 @@ impl Supervisor {
         candidate: Candidate,
         plugin: Arc<Plugin>,
     ) -> Result<(), StateError> {
+        if candidate.held {
+            // Also one that makes its tables anew: what it would begin with goes on changing.
+            self.candidates.push(Candidate { stage: Stage::Ready(plugin), ..candidate });
+            return Ok(());
+        }
         if plugin.description().new_version == Some(NewVersion::Rebuild)
             && let Some(old) = self.left_state()?
         {
             return self.rebuild(candidate, plugin, old);
-        }
-        if candidate.held {
-            self.candidates.push(Candidate { stage: Stage::Ready(plugin), ..candidate });
-            return Ok(());
         }
         self.relieve(candidate.digest, plugin).await
     }

@@ -306,6 +306,7 @@ impl From<OrderError> for Problem {
             OrderError::Unknown { name } => {
                 Problem::new(Kind::NoSuchProjection, detail).with("projection", name)
             }
+            OrderError::Retired { name } => Problem::new(Kind::NotServed, detail).with("projection", name),
             OrderError::Plan(PlanError::NoVersion(error)) => error.into(),
             OrderError::Plan(PlanError::State(error)) | OrderError::State(error) => error.into(),
             OrderError::Plan(PlanError::Station { version, station, .. })

@@ -181,7 +181,9 @@ pub(crate) async fn row(
     let body = serde_json::to_vec(&row).map_err(|error| {
         Problem::new(Kind::PluginFailed, format!("the row cannot be written as JSON: {error}"))
     })?;
-    reflect(&deployer, &name, position, || asked(body.clone()));
+    if reading.is_live() {
+        reflect(&deployer, &name, position, || asked(body.clone()));
+    }
     let tag = Tag::within(version.digest(), &body);
     let answer = || {
         let mut answer = Response::new(Body::from(body));

@@ -30,7 +30,11 @@ impl Catalog {
         if from_file {
             writing.put_file(&version.name, Some(&version.digest))?;
         }
-        let candidate = VersionRecord { station: Station::Candidate, reason: None, ..version };
+        // One that was live before could be again, whatever becomes of this.
+        let before = writing.versions(&version.name)?.into_iter().find(|one| one.digest == version.digest);
+        let before = before.filter(|before| before.station != Station::Failed);
+        let promoted = before.and_then(|before| before.promoted);
+        let candidate = VersionRecord { station: Station::Candidate, reason: None, promoted, ..version };
         writing.put_version(&candidate)?;
         let record = begun(&candidate, DeploymentAction::Deploy, when, order);
         let record = writing.put_deployment(record)?;
@@ -215,6 +219,7 @@ impl Catalog {
             }
         }
         if any {
+            writing.put_file(name, None)?;
             writing.commit()?;
         }
         Ok(any)
