@@ -13,7 +13,7 @@ use projectionist::{
     client, clock,
     event::{Envelope, Event},
     log::{Append, EventLog, Selection},
-    projection::{Scheduler, Version},
+    projection::{Code, Scheduler, Version},
     reaction,
     state::{BookEntry, Call, CallOutcome, Durability, Outgoing, PartitionState, StateFolder},
 };
@@ -118,7 +118,7 @@ fn reacting(runtime: &Runtime, component: &str, settings: &str, events: &[Envelo
     let states = StateFolder::new(folder.path().join("state"));
     let state = Arc::new(states.open_reaction(component, plugin.tables(), STORE_CACHE)?);
     let seconds = runtime.block_on(async {
-        let version = Arc::new(Version::new(component, "0", plugin, state));
+        let version = Arc::new(Version::new(Code::new("0", plugin), state));
         let scheduler = Scheduler::new(1)?;
         let begun = native::now();
         let run = reaction::start(&scheduler, version, Arc::clone(&log));

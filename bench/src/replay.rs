@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow, ensure};
 use projectionist::{
     log::EventLog,
     plugin::{Host, HostSettings, Plugin, Policies, Settings},
-    projection::{self, Version},
+    projection::{self, Code, Version},
     state::{Checkpoint, StateFolder, VersionState},
 };
 use projectionist_tests::components;
@@ -213,7 +213,7 @@ pub(crate) fn measured(
         let runtime = if store.partitions == 1 { single_thread()? } else { Runtime::new()? };
         let states = StateFolder::new(store.folder);
         let state = states.open(plugin.name(), "0", plugin.tables(), store.partitions, store.cache)?;
-        let version = Arc::new(Version::new(plugin.name(), "0", Arc::clone(plugin), Arc::new(state)));
+        let version = Arc::new(Version::new(Code::new("0", Arc::clone(plugin)), Arc::new(state)));
         let begun = native::now();
         fold(&version, &runtime)?;
         let seconds = begun.elapsed().as_secs_f64();

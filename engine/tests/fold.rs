@@ -8,7 +8,7 @@ use projectionist::{
     event::{Envelope, Position},
     log::{Append, EventLog, LogSettings, memory::MemoryLog},
     plugin::{Host, HostSettings, Plugin, Settings},
-    projection::{self, Halt, Phase, Progress, Scheduler, Upcaster, Upcasters, Version},
+    projection::{self, Code, Halt, Phase, Progress, Scheduler, Upcaster, Upcasters, Version},
     state::{Checkpoint, VersionState},
 };
 use projectionist_test_guests::component_bytes;
@@ -60,7 +60,7 @@ impl Fixture {
 
 fn version(plugin: &Arc<Plugin>) -> Arc<Version> {
     let state = VersionState::in_memory(plugin.tables(), plugin.partitions()).unwrap();
-    Arc::new(Version::new(plugin.name(), "0", Arc::clone(plugin), Arc::new(state)))
+    Arc::new(Version::new(Code::new("0", Arc::clone(plugin)), Arc::new(state)))
 }
 
 fn small_blocks(events: usize) -> Arc<MemoryLog> {
@@ -138,8 +138,8 @@ fn a_version_folds_events_in_their_newest_shape() {
     for block_events in [1, 4096] {
         let plugin = fixture.load("counts", &format!("[policies]\nblock-events = {block_events}"));
         let state = VersionState::in_memory(plugin.tables(), 1).unwrap();
-        let upcast = Version::new("counts", "0", Arc::clone(&plugin), Arc::new(state));
-        let upcast = fixture.fold(&Arc::new(upcast.upcast_by(Arc::clone(&chain))), &log_of(&old)).unwrap();
+        let code = Code::new("0", Arc::clone(&plugin)).upcast_by(Arc::clone(&chain));
+        let upcast = fixture.fold(&Arc::new(Version::new(code, Arc::new(state))), &log_of(&old)).unwrap();
         let plain = fixture.fold(&version(&plugin), &log_of(&new)).unwrap();
         assert_eq!((upcast.digest, upcast.events), (plain.digest, 9));
         assert_eq!(upcast.position, 6);

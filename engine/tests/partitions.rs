@@ -8,7 +8,7 @@ use projectionist::{
     event::{Envelope, Position},
     log::{Append, EventLog, LogSettings, memory::MemoryLog},
     plugin::{Host, HostSettings, Plugin, Settings},
-    projection::{self, Phase, Progress, Scheduler, Version},
+    projection::{self, Code, Phase, Progress, Scheduler, Version},
     state::{Checkpoint, KeyRange, VersionState},
 };
 use projectionist_tests::components;
@@ -35,7 +35,7 @@ fn envelope(position: Position, subject: u8) -> Envelope {
 /// A plug-in's state in so many partitions, of which nothing is folded yet.
 fn version(plugin: &Arc<Plugin>, partitions: usize) -> Arc<Version> {
     let state = VersionState::in_memory(plugin.tables(), partitions).unwrap();
-    Arc::new(Version::new(plugin.name(), "0", Arc::clone(plugin), Arc::new(state)))
+    Arc::new(Version::new(Code::new("0", Arc::clone(plugin)), Arc::new(state)))
 }
 
 /// Sizes of calls, and what is done after each: a commit, or a flush without one.

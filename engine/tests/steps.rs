@@ -11,7 +11,7 @@ use projectionist::{
     event::{Envelope, Position},
     log::{Append, EventLog, LogSettings, memory::MemoryLog},
     plugin::{Host, HostSettings, Plugin, Settings},
-    projection::{self, Step, Version, Walk},
+    projection::{self, Code, Step, Version, Walk},
     state::{KeyRange, VersionState, View},
 };
 use projectionist_test_guests::component_bytes;
@@ -62,7 +62,7 @@ type Rows = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
 /// The state after a fold of the log up to a position, and its rows.
 fn folded(plugin: &Arc<Plugin>, log: &Arc<MemoryLog>, to: Position) -> (Arc<View>, Rows, Arc<Version>) {
     let state = VersionState::in_memory(plugin.tables(), 1).unwrap();
-    let version = Version::new(plugin.name(), "0", Arc::clone(plugin), Arc::new(state)).up_to(to);
+    let version = Version::new(Code::new("0", Arc::clone(plugin)), Arc::new(state)).up_to(to);
     let version = Arc::new(version);
     RUNTIME.block_on(projection::fold(Arc::clone(&version), Arc::clone(log) as _)).unwrap();
     let view = version.state().view().unwrap();
@@ -95,7 +95,7 @@ fn steps_give_the_state_of_the_fold_and_taken_back_those_of_before() {
             let head = log.head();
             let wanted = changes.iter().filter(|(kind, ..)| *kind < 3).count();
             let (nothing, _, _nothing) = folded(&plugin, &log, 0);
-            let mut walk = Walk::new(&plugin, nothing, Arc::clone(&log) as _);
+            let mut walk = Walk::new(&Code::new("0", Arc::clone(&plugin)), nothing, Arc::clone(&log) as _);
             let steps = all(&mut walk, head);
             prop_assert_eq!(steps.len(), wanted);
 
@@ -121,7 +121,7 @@ fn steps_give_the_state_of_the_fold_and_taken_back_those_of_before() {
             let (base, there, _version) = folded(&plugin, &log, begin);
             let before = steps.iter().filter(|step| step.event.position <= begin).count();
             prop_assert_eq!(&there, &states[before]);
-            let mut walk = Walk::new(&plugin, base, Arc::clone(&log) as _);
+            let mut walk = Walk::new(&Code::new("0", Arc::clone(&plugin)), base, Arc::clone(&log) as _);
             prop_assert_eq!(&all(&mut walk, head)[..], &steps[before..]);
 
             // To and fro; not back beyond the beginning.
@@ -151,7 +151,7 @@ fn what_fails_says_why_and_halts_or_goes_on() {
     for (guest, reason) in [("panics", "panicked"), ("refuses", "nine is out of focus")] {
         let plugin = load(guest, &component_bytes(guest), "[values]\nat = \"nine\"");
         let (nothing, _, _nothing) = folded(&plugin, &log, 0);
-        let mut walk = Walk::new(&plugin, nothing, Arc::clone(&log) as _);
+        let mut walk = Walk::new(&Code::new("0", Arc::clone(&plugin)), nothing, Arc::clone(&log) as _);
         let mut next = || RUNTIME.block_on(walk.next(4)).unwrap().unwrap();
         assert!([next(), next()].iter().all(|step| step.failure.is_none()));
         // However often it is tried.
@@ -165,7 +165,7 @@ fn what_fails_says_why_and_halts_or_goes_on() {
         let settings = "[policies]\non-failure = \"dead-letter\"\n[values]\nat = \"nine\"";
         let plugin = load(guest, &component_bytes(guest), settings);
         let (nothing, _, _nothing) = folded(&plugin, &log, 0);
-        let mut walk = Walk::new(&plugin, nothing, Arc::clone(&log) as _);
+        let mut walk = Walk::new(&Code::new("0", Arc::clone(&plugin)), nothing, Arc::clone(&log) as _);
         let steps = all(&mut walk, 4);
         let failed: Vec<_> =
             steps.iter().map(|step| step.failure.as_ref().map(|failure| failure.halts)).collect();
@@ -181,7 +181,7 @@ fn what_is_printed_belongs_to_its_step() {
     let log = log(&events);
     let plugin = load("talks", &component_bytes("talks"), "[values]\nat = \"nine\"");
     let (nothing, _, _nothing) = folded(&plugin, &log, 0);
-    let mut walk = Walk::new(&plugin, nothing, Arc::clone(&log) as _);
+    let mut walk = Walk::new(&Code::new("0", Arc::clone(&plugin)), nothing, Arc::clone(&log) as _);
     let steps = all(&mut walk, 3);
     let printed: Vec<_> =
         steps.iter().map(|step| (step.printed.lines.len(), step.printed.forgotten)).collect();

@@ -26,7 +26,7 @@ use crate::{
     clock,
     log::{Append, Condition, EventLog, LogSettings, memory::MemoryLog},
     plugin::{Host, HostSettings, Plugin, Settings, description::Kind, version_digest},
-    projection::{self, Version},
+    projection::{self, Code, Version},
     query::{self, MAX_LIMIT, Row, TableRead},
     state::{Checkpoint, VersionState},
 };
@@ -77,7 +77,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let options = Options { limit: args.events_limit, ..Options::default() };
     fill(&log, Batches::read(args.events.clone(), options)?).await?;
     let state = Arc::new(VersionState::in_memory(plugin.tables(), plugin.partitions())?);
-    let version = Arc::new(Version::new(plugin.name(), &digest, Arc::clone(&plugin), Arc::clone(&state)));
+    let version = Arc::new(Version::new(Code::new(&digest, Arc::clone(&plugin)), Arc::clone(&state)));
     let started = clock::instant();
     let folded = projection::fold(Arc::clone(&version), log).await;
     let elapsed = started.elapsed();

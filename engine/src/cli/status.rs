@@ -18,6 +18,7 @@ use super::{
 use crate::{
     clock,
     deploy::status::{DeploymentStatus, Health, PluginStatus, StateStatus, VersionStatus},
+    plugin::description::UpcastDescription,
 };
 
 /// How long progress is measured for.
@@ -153,8 +154,16 @@ fn detail(plugin: &PluginStatus, output: &mut Output) -> Result<()> {
         text::number(plugin.head),
         text::number(plugin.lag)
     ))?;
+    for UpcastDescription { from, to } in &plugin.upcasts {
+        output.line(format!("  makes of events of {from} such of {to}"))?;
+    }
     output.line("\nversions")?;
     output.table(&versions(&plugin.versions))?;
+    for version in plugin.versions.iter().filter(|version| !version.upcasters.is_empty()) {
+        let by = version.upcasters.iter().map(|one| format!("{} ({})", one.name, text::short(&one.digest)));
+        let (digest, by) = (text::short(&version.digest), by.collect::<Vec<_>>().join(", "));
+        output.line(format!("  {digest} {}: given events in the shape of {by}", version.station))?;
+    }
     for version in &plugin.versions {
         if let Some(reason) = &version.reason {
             output.line(format!(

@@ -10,7 +10,7 @@ use crate::{
     event::Position,
     log::{EventLog, LogError},
     plugin::{Plugin, PluginError, Settings, SettingsError, description::Kind},
-    projection::{self, Halt, Phase, Version},
+    projection::{self, Code, Halt, Phase, Version},
     state::{StateError, VersionState, View, catalog::VersionRecord},
 };
 
@@ -119,14 +119,25 @@ pub enum StandingError {
 
 impl Context {
     /// Loads a version that is kept.
-    pub(super) async fn load(&self, record: &VersionRecord) -> Result<Arc<Plugin>, StandingError> {
-        let wasm = self.component(record)?;
+    pub(super) async fn code(&self, record: &VersionRecord) -> Result<Code, StandingError> {
         let settings = Settings::parse(&record.settings)?;
-        self.host.load(&record.name, &wasm, &settings).await.map_err(StandingError::Plugin)
+        self.code_with(record, &settings).await
+    }
+
+    /// The same with other settings.
+    pub(super) async fn code_with(
+        &self,
+        record: &VersionRecord,
+        settings: &Settings,
+    ) -> Result<Code, StandingError> {
+        let wasm = self.component(record)?;
+        let plugin = self.host.load(&record.name, &wasm, settings).await.map_err(StandingError::Plugin)?;
+        let upcasters = self.upcasters_of(record.upcast.as_ref()).await.map_err(StandingError::Plugin)?;
+        Ok(Code::new(&record.digest, plugin).upcast_by(upcasters))
     }
 
     /// The component of a version that is kept.
-    pub(super) fn component(&self, record: &VersionRecord) -> Result<Vec<u8>, StandingError> {
+    fn component(&self, record: &VersionRecord) -> Result<Vec<u8>, StandingError> {
         self.store.component(&record.component).map_err(|source| {
             let version = record.digest.clone();
             StandingError::Component { version, source }
@@ -135,52 +146,43 @@ impl Context {
 
     /// Folds the log up to a position, in a room of its own: from the version's nearest snapshot
     /// before it, or from the first event.
-    pub(super) async fn fold_apart(
-        &self,
-        digest: &str,
-        plugin: Arc<Plugin>,
-        to: Position,
-    ) -> Result<Standing, StandingError> {
-        self.fold_apart_from(digest, plugin, to, || false).await
+    pub(super) async fn fold_apart(&self, code: Code, to: Position) -> Result<Standing, StandingError> {
+        self.fold_apart_from(code, to, || false).await
     }
 
     /// The same, or from the version's own state while that `rests`: nobody writes to it.
     pub(super) async fn fold_apart_from(
         &self,
-        digest: &str,
-        plugin: Arc<Plugin>,
+        code: Code,
         to: Position,
         rests: impl Fn() -> bool,
     ) -> Result<Standing, StandingError> {
-        is_projection(&plugin)?;
-        let opened = self.store.open_room(digest, &plugin, to, rests)?;
-        self.fold_in(opened, Arc::clone(&self.log), digest, plugin, to).await
+        is_projection(code.plugin())?;
+        let opened = self.store.open_room(code.digest(), code.plugin(), to, rests)?;
+        self.fold_in(opened, Arc::clone(&self.log), code, to).await
     }
 
     /// Folds another history than the log's, from its first event.
     pub(super) async fn fold_other(
         &self,
         log: Arc<dyn EventLog>,
-        digest: &str,
-        plugin: Arc<Plugin>,
+        code: Code,
         to: Position,
     ) -> Result<Standing, StandingError> {
-        is_projection(&plugin)?;
+        is_projection(code.plugin())?;
         let room = self.store.room()?;
-        let state = self.store.open_in(&room, digest, &plugin)?;
-        self.fold_in((room, state), log, digest, plugin, to).await
+        let state = self.store.open_in(&room, code.digest(), code.plugin())?;
+        self.fold_in((room, state), log, code, to).await
     }
 
     async fn fold_in(
         &self,
         (room, state): (TempDir, VersionState),
         log: Arc<dyn EventLog>,
-        digest: &str,
-        plugin: Arc<Plugin>,
+        code: Code,
         to: Position,
     ) -> Result<Standing, StandingError> {
-        let name = plugin.name().to_owned();
-        let version = Arc::new(Version::new(&name, digest, plugin, Arc::new(state)).up_to(to));
+        let version = Arc::new(Version::new(code, Arc::new(state)).up_to(to));
         self.run_over(log, &version, to).await?;
         Ok(Standing { view: version.state().view()?, version, _room: Some(room) })
     }

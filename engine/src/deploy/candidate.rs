@@ -1,9 +1,6 @@
 //! A version on its way to take over, or on trial: compiled, replayed, caught up.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use futures_util::future::{FutureExt as _, select_all};
 use tokio::{sync::watch, task::JoinHandle};
@@ -12,8 +9,8 @@ use super::work::Folding;
 use crate::{
     clock,
     event::Position,
-    plugin::{Plugin, PluginError},
-    projection::{Halt, Phase, Progress},
+    plugin::PluginError,
+    projection::{Code, Halt, Phase, Progress},
     state::catalog::Replay,
 };
 
@@ -29,9 +26,9 @@ pub(super) struct Candidate {
 
 pub(super) enum Stage {
     /// It is being checked and compiled.
-    Loading(JoinHandle<Result<Arc<Plugin>, PluginError>>),
-    /// A reaction that waits until it is told to take over.
-    Ready(Arc<Plugin>),
+    Loading(JoinHandle<Result<Code, PluginError>>),
+    /// A reaction or an upcaster that waits until it is told to take over.
+    Ready(Code),
     /// It folds history.
     Replaying(Replaying),
     /// It has caught up, and keeps up until it is told to take over.
@@ -50,7 +47,7 @@ pub(super) struct Replaying {
 
 /// What a candidate's supervisor has to act on.
 pub(super) enum News {
-    Loaded(Result<Arc<Plugin>, PluginError>),
+    Loaded(Result<Code, PluginError>),
     CaughtUp,
     Halted(Halt),
 }
@@ -79,6 +76,11 @@ impl Candidate {
         }
     }
 
+    /// Whether it is being checked and compiled.
+    pub(super) fn is_loading(&self) -> bool {
+        matches!(self.stage, Stage::Loading(_))
+    }
+
     /// Ends it; what it has done is durable.
     pub(super) async fn stop(self) {
         match self.stage {
@@ -88,6 +90,7 @@ impl Candidate {
         }
     }
 }
+
 impl Replaying {
     /// `before`: what earlier processes had done of it.
     pub(super) fn new(run: Folding, before: Replay) -> Self {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     event::Position,
     log::Moment,
-    plugin::{Settings, description::Kind, version_digest},
+    plugin::{Settings, description::Kind},
     projection::{Hold, Phase, Version},
     state::{
         StateError,
@@ -77,8 +77,7 @@ impl Deployer {
             Some(text) => Settings::parse(&text)?,
             None => live.plugin().settings().clone(),
         };
-        let plugin = context.host.load(live.name(), wasm, &settings).await;
-        let plugin = plugin.map_err(StandingError::Plugin)?;
+        let code = context.code_of(live.name(), wasm, &settings).await.map_err(StandingError::Plugin)?;
         let live = match at {
             Some(at) => self.live_at(&live, at).await?,
             None => {
@@ -86,8 +85,7 @@ impl Deployer {
                 Standing::of(live, view)
             }
         };
-        let digest = version_digest(wasm, &settings);
-        let other = context.fold_apart(&digest, plugin, live.view().position()).await?;
+        let other = context.fold_apart(code, live.view().position()).await?;
         Ok([live, other])
     }
 
@@ -113,7 +111,7 @@ impl Deployer {
             return Err(StandingError::Future { at, head });
         }
         let rests = || record.station == Station::Standby && !self.is_at_work(&record.name, &record.digest);
-        context.fold_apart_from(&record.digest, context.load(record).await?, at, rests).await
+        context.fold_apart_from(context.code(record).await?, at, rests).await
     }
 
     /// The version of a name whose digest begins like `digest`; the newest candidate where

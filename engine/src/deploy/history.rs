@@ -95,9 +95,10 @@ impl Walker {
         let log = &self.registry.context().log;
         let beginning = self.beginning()?;
         let mut stepper = Stepper::new(self.plugin(), beginning.shared_view());
+        let mut source = self.source();
         let mut selection = Selection {
             to: view.position(),
-            types: self.plugin().description().events.clone().unwrap_or_default(),
+            types: source.types().unwrap_or_default().to_vec(),
             subject: Some(subject.clone()),
             limit: PORTION,
             ..Selection::default()
@@ -108,7 +109,11 @@ impl Walker {
             for event in &events {
                 let mut block = BlockBuilder::new();
                 block.push(event.position, event.recorded, event.version, &event.envelope);
-                let step = stepper.step(&block.build()).await.map_err(|halt| self.halted(position, halt))?;
+                let block = source.newest(block.build()).await.map_err(|halt| self.halted(position, halt))?;
+                if block.is_empty() {
+                    continue;
+                }
+                let step = stepper.step(&block).await.map_err(|halt| self.halted(position, halt))?;
                 let Some(step) = step.filter(|step| step.halt().is_none()) else { return Ok(None) };
                 changes.extend(change(&read.row, step));
             }

@@ -16,6 +16,8 @@
 //!   `compare.rs`: two versions of a name at one position; `past.rs`: looking back;
 //!   `what_if.rs`: what a version would have made of other histories;
 //!   [`verify`]: whether a version's state is what its code makes of history.
+//! - `upcasters.rs`: which upcasters are at work, and what that makes of a version;
+//!   `supervisor/upcaster.rs`: how one comes to be; `supervisor/recast.rs`: what is made anew then.
 //! - `snapshots.rs`: states that are kept in the background, to look back.
 //! - `mirror.rs`: reads that are asked of a candidate as well ([`MirrorStatus`]).
 //! - [`Walker`] (`steps.rs`): what a version did with each event; `history.rs`: what became of
@@ -41,6 +43,7 @@ pub mod status;
 mod steps;
 mod store;
 mod supervisor;
+mod upcasters;
 pub mod verify;
 mod view;
 mod walks;
@@ -72,6 +75,7 @@ use self::{
     status::{DeploymentStatus, PluginStatus},
     store::Store,
     supervisor::{Delivery, Message, Ordered},
+    upcasters::AtWork,
     verify::{Underway, VerificationStatus, Verifier, VerifyError},
     walks::Walks,
     watch::Looked,
@@ -120,6 +124,14 @@ pub enum NotServed {
         position: Position,
         /// How far it has to go.
         head: Position,
+    },
+    /// It is an upcaster.
+    #[error(
+        "\"{name}\" is an upcaster: it gives events their newest shape for others, and has nothing to be read"
+    )]
+    Upcaster {
+        /// The name asked for.
+        name: String,
     },
     /// No version has ever succeeded, or the live one could not be started.
     #[error("\"{name}\" has no version that works: {reason}")]
@@ -182,13 +194,15 @@ impl Deployer {
         let store = Store::new(&settings.data, settings.state_cache_bytes);
         store.tidy(&catalog.all_versions()?);
         let snapshotting = Arc::new(Semaphore::new(1));
-        let context = supervisor::Context { host, scheduler, log, catalog, store, snapshotting };
+        let upcasters = AtWork::default();
+        let context = supervisor::Context { host, scheduler, log, catalog, store, upcasters, snapshotting };
         let registry = Registry::new(context);
         let names = registry.context().catalog.names()?;
         for name in &names {
             registry.know(name);
         }
         registry.recovered().await;
+        registry.context().upcasters.complete();
         registry.context().host.forget_unused_code();
         let looked = channel::Sender::new(Looked::default());
         let receiver = looked.subscribe();

@@ -17,7 +17,8 @@ use crate::{
     clock,
     event::Position,
     log::Moment,
-    plugin::{Plugin, Settings, description::Kind, version_digest},
+    plugin::{Settings, description::Kind},
+    projection::Code,
 };
 
 /// So many states are kept at hand for the next look.
@@ -33,7 +34,7 @@ pub(super) const CODE_FOR: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(super) struct Past {
     states: AtHand<(String, Position), Arc<OnceCell<Arc<Standing>>>>,
-    lent: AtHand<String, Arc<Plugin>>,
+    lent: AtHand<String, Code>,
 }
 
 /// The last few of something, for a while.
@@ -113,9 +114,9 @@ impl Deployer {
             return Err(StandingError::Future { at, head });
         }
         if let Some(digest) = version
-            && let Some(plugin) = self.past.lent.get(&digest.to_owned())
+            && let Some(code) = self.past.lent.get(&digest.to_owned())
         {
-            return self.at_hand(digest, plugin, at.unwrap_or(head)).await;
+            return self.at_hand(code, at.unwrap_or(head)).await;
         }
         let digest = match version {
             Some(version) => self.kept(name, Some(version))?.digest,
@@ -128,7 +129,7 @@ impl Deployer {
             }
         }
         let record = self.kept(name, Some(&digest))?;
-        self.at_hand(&digest, context.load(&record).await?, at.unwrap_or(head)).await
+        self.at_hand(context.code(&record).await?, at.unwrap_or(head)).await
     }
 
     /// Lends code that nobody has deployed, to look back with it: it can be named by its digest for
@@ -145,27 +146,22 @@ impl Deployer {
             Some(text) => Settings::parse(text)?,
             None => live.plugin().settings().clone(),
         };
-        let plugin = self.registry.context().host.load(name, wasm, &settings).await;
-        let plugin = plugin.map_err(StandingError::Plugin)?;
-        if plugin.kind() != Kind::Projection {
-            return Err(StandingError::NoProjection { name: name.to_owned(), kind: plugin.kind() });
+        let code = self.registry.context().code_of(name, wasm, &settings).await;
+        let code = code.map_err(StandingError::Plugin)?;
+        if code.plugin().kind() != Kind::Projection {
+            return Err(StandingError::NoProjection { name: name.to_owned(), kind: code.plugin().kind() });
         }
-        let digest = version_digest(wasm, &settings);
-        self.past.lent.get_or_put(digest.clone(), plugin, MOST_CODE);
+        let digest = code.digest().to_owned();
+        self.past.lent.get_or_put(digest.clone(), code, MOST_CODE);
         Ok(digest)
     }
 
     /// A state at hand, or folded apart now; who asks for the same meanwhile waits for it.
-    async fn at_hand(
-        &self,
-        digest: &str,
-        plugin: Arc<Plugin>,
-        at: Position,
-    ) -> Result<Arc<Standing>, StandingError> {
-        let key = (digest.to_owned(), at);
+    async fn at_hand(&self, code: Code, at: Position) -> Result<Arc<Standing>, StandingError> {
+        let key = (code.digest().to_owned(), at);
         let place = self.past.states.get_or_put(key, Arc::default(), MOST_STATES);
         let context = self.registry.context();
-        let fold = async || Ok(Arc::new(context.fold_apart(digest, plugin, at).await?));
+        let fold = async || Ok(Arc::new(context.fold_apart(code, at).await?));
         place.get_or_try_init(fold).await.map(Arc::clone)
     }
 }

@@ -102,11 +102,20 @@ impl Registry {
     /// Waits until all supervisors have started what was live.
     pub(super) async fn recovered(&self) {
         let names: Vec<_> = self.lock().keys().cloned().collect();
+        self.ask(&names, Message::Recovered).await;
+    }
+
+    /// Waits until nothing of these names is being loaded.
+    pub(super) async fn loaded(&self, names: &[String]) {
+        self.ask(names, Message::Loaded).await;
+    }
+
+    async fn ask(&self, names: &[String], message: impl Fn(oneshot::Sender<()>) -> Message) {
         let waits: Vec<_> = names
             .iter()
             .map(|name| {
                 let (done, wait) = oneshot::channel();
-                self.tell(name, Message::Recovered(done));
+                self.tell(name, message(done));
                 wait
             })
             .collect();
@@ -178,6 +187,7 @@ mod tests {
             log: Arc::new(MemoryLog::default()),
             catalog: Catalog::in_memory().unwrap(),
             store: Store::new(data, 1 << 20),
+            upcasters: Default::default(),
             snapshotting: Arc::new(Semaphore::new(1)),
         })
     }

@@ -6,7 +6,10 @@ use utoipa::ToSchema;
 use super::view::{View, ViewState};
 use crate::{
     event::{Position, Timestamp},
-    plugin::{Output, description::Description},
+    plugin::{
+        Output,
+        description::{Description, Kind, UpcastDescription},
+    },
     projection::{Phase, Version},
     reaction::Handle,
     state::{
@@ -24,21 +27,25 @@ const DEPLOYMENTS: usize = 20;
 pub struct PluginStatus {
     /// The plug-in's name: the stem of its file.
     pub name: String,
-    /// `projection` or `reaction`; `unknown` as long as no version of it has been
+    /// `projection`, `reaction` or `upcaster`; `unknown` as long as no version of it has been
     /// loaded.
     pub kind: String,
     /// In one word, how it is.
     pub health: Health,
     /// If it is not well, why.
     pub reason: Option<String>,
-    /// Up to which position its live version has folded.
+    /// Up to which position its live version has folded; of an upcaster, which folds nothing, the
+    /// log's last.
     pub position: Position,
     /// The log's last position.
     pub head: Position,
     /// How many positions the live version is behind the head.
     pub lag: u64,
-    /// The digest of the version that answers queries.
+    /// The digest of the version that answers queries, or of the upcaster at work.
     pub live: Option<String>,
+    /// What an upcaster makes of which events.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upcasts: Vec<UpcastDescription>,
     /// All versions that are kept, the live one first.
     pub versions: Vec<VersionStatus>,
     /// The last deployments, the latest first.
@@ -91,11 +98,24 @@ pub struct VersionStatus {
     /// to.
     #[serde(default)]
     pub held: bool,
+    /// The upcasters that give its events their newest shape, which are part of what it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upcasters: Vec<UpcasterStatus>,
     /// What it has folded; only of versions that are loaded.
     pub state: Option<StateStatus>,
     /// What came of the last time that it was verified.
     #[serde(default)]
     pub verification: Option<Verification>,
+}
+
+/// An upcaster that is part of a version.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct UpcasterStatus {
+    /// The upcaster's name.
+    pub name: String,
+    /// Which version of it.
+    pub digest: String,
 }
 
 /// What a version has folded, and what it offers.
@@ -212,7 +232,12 @@ pub(super) fn of(
     }
     versions.sort_by_key(|version| version.station != "live");
     let deployments = catalog.deployments_of(name, DEPLOYMENTS)?;
-    let position = view.live.as_ref().map_or(0, |live| live.state().checkpoint().position);
+    let position = match (&view.live, &view.upcaster) {
+        (Some(live), _) => live.state().checkpoint().position,
+        (None, Some(_)) => head,
+        (None, None) => 0,
+    };
+    let upcaster = view.upcaster.as_ref();
     Ok(PluginStatus {
         name: name.to_owned(),
         kind: kind(&view),
@@ -221,7 +246,11 @@ pub(super) fn of(
         position,
         head,
         lag: head.saturating_sub(position),
-        live: view.live.as_ref().map(|live| live.digest().to_owned()),
+        live: match &view.live {
+            Some(live) => Some(live.digest().to_owned()),
+            None => upcaster.map(|upcaster| upcaster.digest.clone()),
+        },
+        upcasts: upcaster.map_or(Vec::new(), |upcaster| upcaster.plugin.description().upcasts.clone()),
         versions,
         deployments: deployments.into_iter().map(DeploymentStatus::from).collect(),
         output: output(&view),
@@ -230,7 +259,9 @@ pub(super) fn of(
 
 fn kind(view: &ViewState) -> String {
     let loaded = view.live.as_ref().or_else(|| view.newest_candidate());
-    loaded.map_or("unknown".to_owned(), |version| word(&version.plugin().kind()))
+    let kind =
+        view.upcaster.as_ref().map(|_| Kind::Upcaster).or(loaded.map(|version| version.plugin().kind()));
+    kind.map_or("unknown".to_owned(), |kind| word(&kind))
 }
 
 fn health(view: &ViewState) -> (Health, Option<String>) {
@@ -242,6 +273,9 @@ fn health(view: &ViewState) -> (Health, Option<String>) {
                 None => (Health::Ok, None),
             },
         };
+    }
+    if view.upcaster.is_some() {
+        return (Health::Ok, None);
     }
     if !view.candidates.is_empty() {
         return (Health::Replaying, None);
@@ -261,7 +295,9 @@ fn output(view: &ViewState) -> Vec<OutputLine> {
     let of = |version: &std::sync::Arc<Version>| version.plugin().output().clone();
     let candidate = view.newest_candidate().map(of);
     let failed = || view.failed.as_ref().and_then(|failed| failed.output.clone());
-    let source: Option<Output> = candidate.or_else(failed).or_else(|| view.live.as_ref().map(of));
+    let upcaster = || view.upcaster.as_ref().map(|upcaster| upcaster.plugin.output().clone());
+    let live = || view.live.as_ref().map(of).or_else(upcaster);
+    let source: Option<Output> = candidate.or_else(failed).or_else(live);
     let lines = source.map(|output| output.lines()).unwrap_or_default();
     lines.into_iter().map(|(stream, line)| OutputLine { stream: word(&stream), line }).collect()
 }
@@ -273,6 +309,9 @@ fn version_status(
 ) -> Result<VersionStatus, StateError> {
     let candidates = view.candidates.iter().filter_map(|candidate| candidate.version.as_ref());
     let loaded = view.live.iter().chain(candidates).find(|version| version.digest() == record.digest);
+    let upcasters = record.upcasters().iter();
+    let upcasters =
+        upcasters.map(|one| UpcasterStatus { name: one.name.clone(), digest: one.digest.clone() }).collect();
     let halted = loaded.and_then(|version| match &version.progress().borrow().phase {
         Phase::Halted(halt) => Some(halt.to_string()),
         _ => None,
@@ -286,6 +325,7 @@ fn version_status(
         promoted: record.promoted,
         reason: record.reason.or(halted),
         held: record.held,
+        upcasters,
         state: loaded.map(|version| state_status(version)).transpose()?,
         verification,
     })

@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     clock,
-    event::Position,
+    event::{Partition, Position},
     plugin::{Plugin, description::Kind},
-    projection::{Halt, Step, Version, Walk},
+    projection::{Code, Division, Halt, Source, Step, Version, Walk},
     state::{StateError, VersionState},
 };
 
@@ -37,9 +37,7 @@ const IN_A_ROW: usize = 32;
 pub struct Walker {
     pub(super) registry: Arc<Registry>,
     walks: Arc<Walks>,
-    name: String,
-    digest: String,
-    plugin: Arc<Plugin>,
+    code: Code,
     /// The version, if it runs.
     pub(super) running: Option<Arc<Version>>,
 }
@@ -122,37 +120,38 @@ impl Deployer {
     /// What goes through the past of the live version, or of the one whose digest begins
     /// like `version`.
     pub async fn walker(&self, name: &str, version: Option<&str>) -> Result<Walker, StandingError> {
-        let (running, digest, plugin) = match version {
+        let (running, code) = match version {
             None => {
                 let live = self.live(name)?;
-                (Some(Arc::clone(&live)), live.digest().to_owned(), Arc::clone(live.plugin()))
+                (Some(Arc::clone(&live)), live.code().clone())
             }
             Some(_) if self.registry.view(name).is_none() => {
                 return Err(NotServed::Unknown { name: name.to_owned() }.into());
             }
             Some(_) => {
                 let record = self.kept(name, version)?;
-                let plugin = self.registry.context().load(&record).await?;
-                (self.registry.running(name, &record.digest), record.digest, plugin)
+                let code = self.registry.context().code(&record).await?;
+                (self.registry.running(name, &record.digest), code)
             }
         };
-        if plugin.kind() != Kind::Projection {
-            return Err(StandingError::NoProjection { name: name.to_owned(), kind: plugin.kind() });
+        let kind = code.plugin().kind();
+        if kind != Kind::Projection {
+            return Err(StandingError::NoProjection { name: name.to_owned(), kind });
         }
         let (registry, walks) = (Arc::clone(&self.registry), Arc::clone(&self.walks));
-        Ok(Walker { registry, walks, name: name.to_owned(), digest, plugin, running })
+        Ok(Walker { registry, walks, code, running })
     }
 }
 
 impl Walker {
     /// The version's digest.
     pub fn digest(&self) -> &str {
-        &self.digest
+        self.code.digest()
     }
 
     /// Its code.
     pub fn plugin(&self) -> &Plugin {
-        &self.plugin
+        self.code.plugin()
     }
 
     /// The log's last position.
@@ -264,7 +263,7 @@ impl Walker {
 
     /// A walk that stands at a position.
     async fn way_to(&self, position: Position) -> Result<Way, StandingError> {
-        let mut way = match self.walks.take(&self.digest, position) {
+        let mut way = match self.walks.take(self.digest(), position) {
             Some(way) => way,
             None => self.fresh(position.saturating_sub(RUN_UP)).await?,
         };
@@ -283,24 +282,29 @@ impl Walker {
         let context = self.registry.context();
         let standing = match position {
             0 => self.beginning()?,
-            _ => context.fold_apart(&self.digest, Arc::clone(&self.plugin), position).await?,
+            _ => context.fold_apart(self.code.clone(), position).await?,
         };
-        let walk = Walk::new(&self.plugin, standing.shared_view(), Arc::clone(&context.log));
-        Ok(Way::new(self.digest.clone(), walk, standing))
+        let walk = Walk::new(&self.code, standing.shared_view(), Arc::clone(&context.log));
+        Ok(Way::new(self.digest().to_owned(), walk, standing))
     }
 
     /// The version before it has folded anything.
     pub(super) fn beginning(&self) -> Result<Standing, StateError> {
-        let state = Arc::new(VersionState::in_memory(self.plugin.tables(), 1)?);
+        let state = Arc::new(VersionState::in_memory(self.plugin().tables(), 1)?);
         let view = state.view()?;
-        let version = Version::new(&self.name, &self.digest, Arc::clone(&self.plugin), state);
-        Ok(Standing::of(Arc::new(version), view))
+        Ok(Standing::of(Arc::new(Version::new(self.code.clone(), state)), view))
+    }
+
+    /// What gives events of the log their newest shape.
+    pub(super) fn source(&self) -> Source {
+        let log = Arc::clone(&self.registry.context().log);
+        Source::new(log, &self.code, Partition::WHOLE, Arc::new(Division::new(1)))
     }
 
     pub(super) fn halted(&self, to: Position, halt: Halt) -> StandingError {
         StandingError::Halted {
-            name: self.name.clone(),
-            version: self.digest.clone(),
+            name: self.code.name().to_owned(),
+            version: self.digest().to_owned(),
             to,
             halt: Box::new(halt),
         }

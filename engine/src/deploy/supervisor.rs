@@ -10,18 +10,21 @@ mod forget;
 mod live;
 mod orders;
 mod reaction;
+mod recast;
+mod upcaster;
 
 pub(super) use orders::{Delivery, Ordered};
 pub use orders::{OrderError, Wish};
 use std::sync::{Arc, Weak};
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::{
     PurgeError,
     candidate::{Candidate, News, Replaying},
     folder::Sighting,
     store::Store,
+    upcasters::{AtWork, Identity, Lineup},
     view::{FailedView, View, ViewState},
     work::{Folding, Work},
 };
@@ -43,6 +46,7 @@ pub(super) struct Context {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) catalog: Catalog,
     pub(super) store: Store,
+    pub(super) upcasters: AtWork,
     /// Snapshots are taken one at a time.
     pub(super) snapshotting: Arc<Semaphore>,
 }
@@ -61,6 +65,8 @@ pub(super) enum Message {
     Order(Ordered),
     /// Answered once the version that was live has been started again.
     Recovered(oneshot::Sender<()>),
+    /// Answered once nothing is being loaded.
+    Loaded(oneshot::Sender<()>),
     Purge(oneshot::Sender<Result<(), PurgeError>>),
     Close,
 }
@@ -77,6 +83,10 @@ pub(super) struct Supervisor {
     /// The state of a reaction, as long as anybody holds it: its file is only opened
     /// once.
     left: Weak<VersionState>,
+    /// Who is to be told when nothing is being loaded.
+    waiting: Vec<oneshot::Sender<()>>,
+    /// The upcasters that are at work.
+    lineup: watch::Receiver<Lineup>,
 }
 
 /// Why a decision could not be carried out.
@@ -102,12 +112,14 @@ impl Supervisor {
     ) -> Self {
         Self {
             name: name.to_owned(),
+            lineup: context.upcasters.follow(),
             context,
             view,
             mailbox,
             live: None,
             candidates: Vec::new(),
             left: Weak::new(),
+            waiting: Vec::new(),
         }
     }
 
@@ -142,16 +154,25 @@ impl Supervisor {
                         let _ = reply.send(());
                         Ok(())
                     }
+                    Some(Message::Loaded(reply)) => {
+                        self.waiting.push(reply);
+                        Ok(())
+                    }
                     Some(Message::Purge(reply)) => {
                         // Whoever asked may have gone away.
                         let _ = reply.send(self.purge().await);
                         Ok(())
                     }
                 },
+                Ok(()) = self.lineup.changed() => self.recast().await,
                 (index, news) = Candidate::news(&mut self.candidates, &self.name) => self.act_on(index, news).await,
             };
             if let Err(error) = done {
                 self.say(&error);
+            }
+            if !self.candidates.iter().any(Candidate::is_loading) {
+                // Whoever asked may have gone away.
+                self.waiting.drain(..).for_each(|reply| drop(reply.send(())));
             }
         }
     }
@@ -180,21 +201,22 @@ impl Supervisor {
             view.unknown = false;
         });
         let settings = Settings::parse(&sighting.settings);
-        let digest = match &settings {
-            Ok(settings) => version_digest(&sighting.wasm, settings),
-            Err(_) => digest_of_unreadable_settings(&sighting),
+        let identity = match &settings {
+            Ok(settings) => self.identify(&sighting.wasm, settings).await?,
+            Err(_) => Identity::plain(digest_of_unreadable_settings(&sighting)),
         };
+        let (digest, file) = (identity.digest.clone(), identity.base().to_owned());
         let same =
             |candidate: &Candidate| candidate.digest == digest && candidate.settings == sighting.settings;
         if self.candidates.iter().any(same) {
-            return self.context.catalog.set_file(&self.name, Some(&digest));
+            return self.context.catalog.set_file(&self.name, Some(&file));
         }
         // After a restart it is seen again, which is no wish of anybody's.
-        let is_new = self.context.catalog.file(&self.name)?.as_deref() != Some(&*digest);
+        let is_new = self.context.catalog.file(&self.name)?.as_deref() != Some(&*file);
         if let Some(live) = self.live_digest().filter(|live| *live == digest) {
             if is_new {
                 self.abandon_candidate(None).await?;
-                self.context.catalog.set_file(&self.name, Some(&digest))?;
+                self.context.catalog.set_file(&self.name, Some(&file))?;
             }
             self.view.update(|view| view.failed = None);
             return self.reconfigure(&live, &sighting.settings).await;
@@ -215,7 +237,7 @@ impl Supervisor {
         if let Some(known) = known.as_ref().filter(|_| has_failed) {
             if is_new {
                 self.abandon_candidate(None).await?;
-                self.context.catalog.set_file(&self.name, Some(&digest))?;
+                self.context.catalog.set_file(&self.name, Some(&file))?;
             }
             let reason = known.reason.as_deref().unwrap_or_default();
             tracing::warn!(plugin = self.name, version = digest, reason, "this version has failed before");
@@ -227,18 +249,20 @@ impl Supervisor {
         let underway = known.filter(|known| known.station == Station::Candidate);
         let manual = settings.as_ref().is_ok_and(|settings| settings.policies.deploy == Deploy::Manual);
         // Where none answers there is nothing to be careful of.
-        let held = underway.as_ref().map_or(manual && self.live.is_some(), |underway| underway.held);
-        if underway.is_none() {
+        let held = manual && self.live_digest().is_some();
+        let record = if let Some(underway) = underway {
+            underway
+        } else {
             if has_failed {
                 // Other settings may let it succeed; it starts from nothing.
                 self.context.store.drop_state(&self.name, &digest);
             }
-            self.record_deployment(&sighting, &digest, held, Order::default(), true)?;
-        }
+            self.record_deployment(&sighting, identity, held, Order::default(), true)?
+        };
         match settings {
             Ok(settings) => {
                 tracing::info!(plugin = self.name, version = digest, file = %sighting.path.display(), "a new version");
-                self.load(digest, sighting.settings, settings, held, sighting.wasm);
+                self.load(&record, settings, sighting.wasm);
                 Ok(())
             }
             Err(error) => self.fail(&digest, &error.to_string(), None, None),
@@ -246,25 +270,37 @@ impl Supervisor {
     }
 
     fn live_digest(&self) -> Option<String> {
-        self.live.as_ref().map(|live| live.version().digest().to_owned())
+        let live = self.live.as_ref().map(|live| live.version().digest().to_owned());
+        live.or_else(|| self.view.get().upcaster.map(|upcaster| upcaster.digest))
+    }
+
+    /// What a component is with the upcasters that are at work.
+    async fn identify(&self, wasm: &[u8], settings: &Settings) -> Result<Identity, StateError> {
+        let base = version_digest(wasm, settings);
+        let live = self.live.as_ref().map(|live| live.version());
+        let is_live = |record: &VersionRecord| live.is_some_and(|live| live.digest() == record.digest);
+        let known = self.context.catalog.versions(&self.name)?;
+        let known = known.iter().any(|record| record.base() == base && is_live(record));
+        let described = live.filter(|_| known).map(|live| live.plugin().description());
+        Ok(self.context.identify(&self.name, wasm, settings, described).await)
     }
 
     /// Keeps the code and records that a deployment has begun.
     fn record_deployment(
         &self,
         sighting: &Sighting,
-        digest: &str,
+        identity: Identity,
         held: bool,
         order: Order,
         from_file: bool,
-    ) -> Result<(), StateError> {
+    ) -> Result<VersionRecord, StateError> {
         let component = self.context.store.keep_component(&sighting.wasm).unwrap_or_else(|error| {
             tracing::error!(plugin = self.name, %error, "the component could not be kept: a restart will look for its file");
             String::new()
         });
         let version = VersionRecord {
             name: self.name.clone(),
-            digest: digest.to_owned(),
+            digest: identity.digest,
             station: Station::Candidate,
             component,
             settings: sighting.settings.clone(),
@@ -274,9 +310,10 @@ impl Supervisor {
             promoted: None,
             reason: None,
             held,
+            upcast: identity.upcast,
         };
-        self.context.catalog.deploy(version, order, from_file)?;
-        Ok(())
+        self.context.catalog.deploy(version.clone(), order, from_file)?;
+        Ok(version)
     }
 
     /// A candidate has caught up. The live one stops first, so that no reader
@@ -372,6 +409,7 @@ impl Supervisor {
             live.stop().await;
         }
         let any = self.context.catalog.retire(&self.name, clock::now())?;
+        self.dismiss_upcaster();
         self.context.catalog.set_file(&self.name, None)?;
         if any {
             tracing::info!(plugin = self.name, "retired, since its file is gone");

@@ -3,7 +3,13 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::NotServed;
-use crate::{event::Position, plugin::Output, projection::Version, reaction, state::StateError};
+use crate::{
+    event::Position,
+    plugin::{Output, Plugin},
+    projection::Version,
+    reaction,
+    state::StateError,
+};
 
 /// The supervisor writes it, everybody else reads it.
 #[derive(Default)]
@@ -16,6 +22,8 @@ pub(super) struct ViewState {
     pub(super) live: Option<Arc<Version>>,
     /// What can be asked of it, if it is a reaction.
     pub(super) reaction: Option<reaction::Handle>,
+    /// What is at work, if it is an upcaster: it has no state, so nothing answers.
+    pub(super) upcaster: Option<UpcasterView>,
     /// On their way to take over, or on trial; the newest last.
     pub(super) candidates: Vec<CandidateView>,
     /// The last one that failed, as long as nothing newer has come.
@@ -56,6 +64,13 @@ pub(super) struct CandidateView {
     pub(super) digest: String,
     /// None as long as it is being checked and compiled.
     pub(super) version: Option<Arc<Version>>,
+}
+
+/// An upcaster that is at work.
+#[derive(Clone)]
+pub(super) struct UpcasterView {
+    pub(super) digest: String,
+    pub(super) plugin: Arc<Plugin>,
 }
 
 /// A version that failed.
@@ -101,6 +116,9 @@ impl View {
         }
         let view = self.get();
         let name = name.to_owned();
+        if view.upcaster.is_some() {
+            return Err(NotServed::Upcaster { name });
+        }
         if !view.candidates.is_empty() {
             let newest = view.newest_candidate();
             let position = newest.map_or(0, |version| version.state().checkpoint().position);

@@ -14,11 +14,11 @@ use notify::{
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    folder::{Change, Folder},
+    folder::{Change, Folder, Sighting},
     registry::Registry,
     supervisor::Message,
 };
-use crate::clock;
+use crate::{clock, plugin::names_upcaster};
 
 /// How soon to look again while a file is changing.
 const MOVING: Duration = Duration::from_millis(50);
@@ -55,7 +55,7 @@ pub(super) async fn watch_folder(
         let mut now = looked.borrow().clone();
         let moving = match result {
             Ok((news, moving)) => {
-                news.into_iter().for_each(|change| tell(&registry, change));
+                tell_all(&registry, news).await;
                 now.through |= !moving;
                 if now.trouble.take().is_some() {
                     tracing::info!(folder = %path.display(), "the plug-ins folder can be read again");
@@ -139,6 +139,24 @@ async fn look(mut folder: Folder) -> (Folder, std::io::Result<(Vec<Change>, bool
         Ok(done) => done,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
+}
+
+/// Upcasters come first, so that what comes with them is made with them from the beginning.
+async fn tell_all(registry: &Arc<Registry>, news: Vec<Change>) {
+    let is_upcaster =
+        |change: &Change| matches!(change, Change::Found(sighting) if names_upcaster(&sighting.wasm));
+    let (upcasters, others): (Vec<_>, Vec<_>) = news.into_iter().partition(is_upcaster);
+    let name = |change: &Change| match change {
+        Change::Found(Sighting { name, .. }) | Change::Unreadable { name, .. } | Change::Gone { name } => {
+            name.clone()
+        }
+    };
+    let names: Vec<String> = upcasters.iter().map(name).collect();
+    upcasters.into_iter().for_each(|change| tell(registry, change));
+    if !others.is_empty() {
+        registry.loaded(&names).await;
+    }
+    others.into_iter().for_each(|change| tell(registry, change));
 }
 
 fn tell(registry: &Arc<Registry>, change: Change) {

@@ -15,8 +15,8 @@ use crate::{
         LogError,
         altered::{Alteration, AlteredLog, ContradictionError, Effect, ResolveError},
     },
-    plugin::{Plugin, Settings, description::Kind, version_digest},
-    projection::{Halt, Version},
+    plugin::{Settings, description::Kind},
+    projection::{Code, Halt, Version},
 };
 
 /// A history that did not happen.
@@ -73,7 +73,7 @@ impl Deployer {
             let kind = live.plugin().kind();
             return Err(StandingError::NoProjection { name: name.to_owned(), kind }.into());
         }
-        let (digest, plugin) = self.code(&live, code).await?;
+        let code = self.code(&live, code).await?;
         let real = match to {
             Some(to) => self.live_at(&live, to).await?,
             None => {
@@ -82,17 +82,13 @@ impl Deployer {
             }
         };
         let to = real.view().position();
-        let outcomes = scenarios.into_iter().map(|scenario| self.play(scenario, &digest, &plugin, to));
+        let outcomes = scenarios.into_iter().map(|scenario| self.play(scenario, &code, to));
         let outcomes = try_join_all(outcomes).await?;
         Ok((real, outcomes))
     }
 
     /// The code that folds: the live version's, if nothing else is said.
-    async fn code(
-        &self,
-        live: &Version,
-        code: Option<Other>,
-    ) -> Result<(String, Arc<Plugin>), StandingError> {
+    async fn code(&self, live: &Version, code: Option<Other>) -> Result<Code, StandingError> {
         let context = self.registry.context();
         let digest = match code {
             Some(Other::Component { wasm, settings }) => {
@@ -100,23 +96,21 @@ impl Deployer {
                     Some(text) => Settings::parse(&text)?,
                     None => live.plugin().settings().clone(),
                 };
-                let plugin = context.host.load(live.name(), &wasm, &settings).await;
-                return Ok((version_digest(&wasm, &settings), plugin.map_err(StandingError::Plugin)?));
+                let code = context.code_of(live.name(), &wasm, &settings).await;
+                return code.map_err(StandingError::Plugin);
             }
             Some(Other::Kept(digest)) => digest,
             None => Some(live.digest().to_owned()),
         };
         let record = self.kept(live.name(), digest.as_deref())?;
-        let plugin = context.load(&record).await?;
-        Ok((record.digest, plugin))
+        context.code(&record).await
     }
 
     /// Folds one scenario.
     async fn play(
         &self,
         Scenario { name, alterations }: Scenario,
-        digest: &str,
-        plugin: &Arc<Plugin>,
+        code: &Code,
         to: Position,
     ) -> Result<Outcome, WhatIfError> {
         let context = self.registry.context();
@@ -124,8 +118,8 @@ impl Deployer {
         let altering = move || AlteredLog::new(log, &alterations, to);
         let altered = tokio::task::spawn_blocking(altering).await;
         let altered = altered.map_err(|error| StandingError::Halted {
-            name: plugin.name().to_owned(),
-            version: digest.to_owned(),
+            name: code.name().to_owned(),
+            version: code.digest().to_owned(),
             to,
             halt: Box::new(Halt::of_host(error)),
         })?;
@@ -136,7 +130,7 @@ impl Deployer {
             }
             Err(ResolveError::Log(error)) => return Err(error.into()),
         };
-        let folded = match context.fold_other(Arc::new(log), digest, Arc::clone(plugin), to).await {
+        let folded = match context.fold_other(Arc::new(log), code.clone(), to).await {
             Ok(standing) => Ok(standing),
             // That is what would have been; where the host is to blame, nothing is known.
             Err(StandingError::Halted { halt, .. }) if !halt.host => Err(*halt),

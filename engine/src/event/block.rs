@@ -103,6 +103,17 @@ impl Block {
         start..end.max(start)
     }
 
+    /// What stands at each position, as a block of its own: most often a single event.
+    pub fn by_position(&self) -> impl Iterator<Item = (Position, Self)> + '_ {
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let position = self.heads.get(start)?.position;
+            let rest = self.heads[start..].iter();
+            let end = start + rest.take_while(|head| head.position == position).count();
+            Some((position, self.select(std::mem::replace(&mut start, end)..end, |_| true)))
+        })
+    }
+
     /// The bytes that a span points to.
     ///
     /// # Panics

@@ -75,6 +75,33 @@ impl Changes {
         Ok(Self { changes: checked, buffer })
     }
 
+    /// These and then others, as if they had been flushed together; none if that is more than a buffer can
+    /// hold (4 GiB).
+    pub fn then(mut self, next: Self) -> Option<Self> {
+        if self.is_empty() {
+            return Some(next);
+        }
+        let offset = u32::try_from(self.buffer.len()).ok()?;
+        u32::try_from(self.buffer.len() + next.buffer.len()).ok()?;
+        self.buffer.extend_from_slice(&next.buffer);
+        let moved = |slice: Slice| Slice { offset: slice.offset + offset, length: slice.length };
+        let moved =
+            |change: Change| Change { key: moved(change.key), value: change.value.map(moved), ..change };
+        self.changes.extend(next.changes.into_iter().map(moved));
+        let Self { changes, buffer } = &mut self;
+        let key = |change: &Change| (change.table, change.key.of(buffer));
+        // Stable: of a key that is there twice, the later one comes behind.
+        changes.sort_by(|a, b| key(a).cmp(&key(b)));
+        changes.dedup_by(|later, earlier| {
+            let is_same = key(later) == key(earlier);
+            if is_same {
+                earlier.value = later.value;
+            }
+            is_same
+        });
+        Some(self)
+    }
+
     /// How many keys have changed.
     pub fn len(&self) -> usize {
         self.changes.len()
@@ -121,6 +148,17 @@ mod tests {
         let rows: Vec<_> = changes.iter().collect();
         assert_eq!(rows, [(0, &b"b"[..], None), (0, b"c", Some(&b"ef"[..])), (1, b"a", None)]);
         assert_eq!(changes.len(), 3);
+    }
+
+    #[test]
+    fn later_changes_come_over_earlier_ones() {
+        let earlier = check(&[(0, (0, 1), Some((1, 1))), (0, (2, 1), Some((3, 1))), (1, (0, 1), None)], 100);
+        let later = check(&[(0, (0, 1), None), (0, (1, 1), Some((5, 1))), (1, (0, 1), Some((4, 1)))], 100);
+        let both = earlier.unwrap().then(later.unwrap()).unwrap();
+        let rows: Vec<_> = both.iter().collect();
+        let expected = [(0, "a", None), (0, "b", Some("f")), (0, "c", Some("d")), (1, "a", Some("e"))]
+            .map(|(table, key, value)| (table, key.as_bytes(), value.map(str::as_bytes)));
+        assert_eq!(rows, expected);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a plug-in is, told by what its component exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -59,7 +60,7 @@ pub struct Description {
 }
 
 /// What an upcaster makes of events of one shape.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UpcastDescription {
     /// The events that it takes.
     pub from: Shape,
@@ -68,7 +69,7 @@ pub struct UpcastDescription {
 }
 
 /// A type and a version of its schema.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Shape {
     /// The events' type.
     #[serde(rename = "type")]

@@ -40,6 +40,12 @@ pub(super) fn check_form(wasm: &[u8]) -> Result<(), String> {
     }
 }
 
+/// Whether a file names the interface that upcasters export, which hardly anything else does. It says so
+/// before anything has been compiled.
+pub fn names_upcaster(wasm: &[u8]) -> bool {
+    memchr::memmem::find(wasm, b"projectionist:plugin/upcaster@").is_some()
+}
+
 /// Says what is wrong with a component that the compiler refuses.
 pub(super) fn explain(wasm: &[u8], error: &wasmtime::Error) -> String {
     let text = format!("{error:#}");

@@ -93,6 +93,15 @@ pub struct Reacted {
     pub changed: bool,
 }
 
+impl Reacted {
+    /// Adds what comes after it.
+    pub fn add(&mut self, mut next: Self) {
+        self.append.append(&mut next.append);
+        self.timers.append(&mut next.timers);
+        self.changed |= next.changed;
+    }
+}
+
 impl From<reaction_interface::Outcome> for Reacted {
     fn from(outcome: reaction_interface::Outcome) -> Self {
         let timer = |timer: reaction_interface::Timer| TimerChange {

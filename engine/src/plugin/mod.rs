@@ -50,6 +50,7 @@ pub use changes::Changes;
 pub use component::Plugin;
 pub use error::{ApplyError, CallError, PluginError, ReactError};
 pub use host::{Host, HostSettings};
+pub use inspect::names_upcaster;
 pub use instance::{Instance, NewEvent, Reacted, TimerChange};
 pub use outbound::{Outbound, OutboundError};
 pub use output::{Output, Printed, Stream};

@@ -2,6 +2,7 @@
 //!
 //! - [`Version`] (`version.rs`): one version of a projection, as all others
 //!   see it: its tables, and how far it has come.
+//! - [`Code`] (`code.rs`): what a version is given events by, and what folds them.
 //! - [`Run`] (`run.rs`): a runner at work, started and stopped.
 //! - `runner.rs`: the loop that folds the log into a version, from its
 //!   checkpoint to the head and on.
@@ -21,6 +22,7 @@
 //! sandbox (`plugin`), the storage (`log`, `state`).
 
 mod call_size;
+mod code;
 mod commit;
 mod division;
 mod reader;
@@ -35,6 +37,7 @@ mod upcast;
 mod version;
 mod walk;
 
+pub use code::Code;
 pub(crate) use division::Division;
 pub use run::{Run, fold, start};
 pub use scheduler::{Class, Scheduler};

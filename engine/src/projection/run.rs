@@ -83,8 +83,7 @@ fn runners(
         let class = Arc::new(if version.manner().last { Class::last() } else { Class::default() });
         let (version, log) = (Arc::clone(version), Arc::clone(log));
         let partition = Partition { index, count };
-        let (description, division) = (version.plugin().description(), Arc::clone(&division));
-        let source = Source::new(Arc::clone(&log), description, partition, division, version.upcasters());
+        let source = Source::new(Arc::clone(&log), version.code(), partition, Arc::clone(&division));
         Runner::new(version, partition, source, Arc::clone(&rounds), log, class, stop.subscribe())
     })
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    code::Code,
     division::Division,
     upcast::{Upcasters, Upcasting},
     version::Halt,
@@ -46,10 +47,20 @@ impl Source {
     /// For a partition of a plug-in; the others have the same division.
     pub(crate) fn new(
         log: Arc<dyn EventLog>,
+        code: &Code,
+        partition: Partition,
+        division: Arc<Division>,
+    ) -> Self {
+        let (description, upcasters) = (code.plugin().description(), code.upcasters());
+        Self::of(log, description, partition, division, upcasters)
+    }
+
+    fn of(
+        log: Arc<dyn EventLog>,
         description: &Description,
         partition: Partition,
         division: Arc<Division>,
-        upcasters: &Arc<Upcasters>,
+        upcasters: &Upcasters,
     ) -> Self {
         let divided = !partition.is_whole() && description.partition_by == Some(PartitionBy::Subject);
         let wanted = description.events.clone();
@@ -74,14 +85,31 @@ impl Source {
         most: usize,
     ) -> Result<Option<Portion>, Halt> {
         let portion = self.recorded(first, last, most).map_err(Halt::of_host)?;
-        let Some(mut portion) = portion else { return Ok(None) };
-        let Some((upcasting, wanted)) = &mut self.upcasting else { return Ok(Some(portion)) };
-        portion.events = upcasting.newest(portion.events).await?;
-        if let Some(wanted) = wanted {
-            let all = 0..portion.events.len();
-            portion.events = portion.events.select(all, |name| wanted.iter().any(|own| own == name));
-        }
-        Ok(Some(portion))
+        let Some(Portion { events, to, of }) = portion else { return Ok(None) };
+        Ok(Some(Portion { events: self.newest(events).await?, to, of }))
+    }
+
+    /// What stands at a position, in its newest shape: several events where it has been split, none
+    /// where there is nothing for the plug-in any more.
+    pub(crate) async fn at(&mut self, position: Position) -> Result<Block, Halt> {
+        let block = self.log.block(position).map_err(Halt::of_host)?.unwrap_or_default();
+        self.newest(block.select(block.between(position, position), |_| true)).await
+    }
+
+    /// The types that are read from the log; `None`: all.
+    pub(crate) fn types(&self) -> Option<&[String]> {
+        self.types.as_deref()
+    }
+
+    /// Events of the log in their newest shape: those that the plug-in subscribed to, if that
+    /// makes others of any.
+    pub(crate) async fn newest(&mut self, events: Block) -> Result<Block, Halt> {
+        let Some((upcasting, wanted)) = &mut self.upcasting else { return Ok(events) };
+        let newest = upcasting.newest(events).await?;
+        Ok(match wanted {
+            Some(wanted) => newest.select(0..newest.len(), |name| wanted.iter().any(|own| own == name)),
+            None => newest,
+        })
     }
 
     /// The same as the log has them.

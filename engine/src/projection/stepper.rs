@@ -156,8 +156,8 @@ impl Stepper {
         self.position = self.position.max(position);
     }
 
-    /// Folds an event, the only one of a block. After one at which the version halts it
-    /// stands where it was.
+    /// Folds an event, the only one of a block, or what it has been split into, which the step
+    /// shows as the first of these. After one at which the version halts it stands where it was.
     ///
     /// # Errors
     /// If the plug-in cannot be started, or the state cannot be read.

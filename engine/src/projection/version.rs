@@ -7,15 +7,12 @@ use std::sync::{
 
 use tokio::sync::{OwnedMutexGuard, watch};
 
-use super::upcast::Upcasters;
+use super::code::Code;
 use crate::{event::Position, plugin::Plugin, state::VersionState};
 
 /// A version with its code, its state, and how far it has come.
 pub struct Version {
-    name: String,
-    digest: String,
-    plugin: Arc<Plugin>,
-    upcasters: Arc<Upcasters>,
+    code: Code,
     state: Arc<VersionState>,
     progress: watch::Sender<Progress>,
     /// What the runner of each partition is doing.
@@ -111,14 +108,11 @@ impl std::fmt::Display for Halt {
 
 impl Version {
     /// A version that does not run yet.
-    pub fn new(name: &str, digest: &str, plugin: Arc<Plugin>, state: Arc<VersionState>) -> Self {
+    pub fn new(code: Code, state: Arc<VersionState>) -> Self {
         let progress = Progress { position: state.checkpoint().position, phase: Phase::Stopped };
         let phases = Mutex::new(vec![Phase::Stopped; state.partitions().len()]);
         Self {
-            name: name.to_owned(),
-            digest: digest.to_owned(),
-            plugin,
-            upcasters: Arc::default(),
+            code,
             state,
             progress: watch::Sender::new(progress),
             phases,
@@ -135,14 +129,9 @@ impl Version {
         self
     }
 
-    /// The same, folding events in the shape that these give them.
-    pub fn upcast_by(self, upcasters: Arc<Upcasters>) -> Self {
-        Self { upcasters, ..self }
-    }
-
-    /// What gives old events their newest shape before it folds them.
-    pub fn upcasters(&self) -> &Arc<Upcasters> {
-        &self.upcasters
+    /// Its code, with what gives events their newest shape before it.
+    pub fn code(&self) -> &Code {
+        &self.code
     }
 
     /// A version that is run in another manner than most.
@@ -152,17 +141,17 @@ impl Version {
 
     /// The plug-in's name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.code.name()
     }
 
     /// What tells it from the other versions of its name, in hexadecimal.
     pub fn digest(&self) -> &str {
-        &self.digest
+        self.code.digest()
     }
 
-    /// Its code.
+    /// Its plug-in.
     pub fn plugin(&self) -> &Arc<Plugin> {
-        &self.plugin
+        self.code.plugin()
     }
 
     /// What it has folded so far.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    code::Code,
     division::Division,
     source::Source,
     stepper::{Step, Stepper},
@@ -11,7 +12,6 @@ use super::{
 use crate::{
     event::{Block, Partition, Position},
     log::EventLog,
-    plugin::Plugin,
     state::View,
 };
 
@@ -32,10 +32,10 @@ pub struct Walk {
 
 impl Walk {
     /// From a state of the plug-in on.
-    pub fn new(plugin: &Plugin, base: Arc<View>, log: Arc<dyn EventLog>) -> Self {
+    pub fn new(code: &Code, base: Arc<View>, log: Arc<dyn EventLog>) -> Self {
         let division = Arc::new(Division::new(1));
-        let source = Source::new(log, plugin.description(), Partition::WHOLE, division, &Arc::default());
-        let stepper = Stepper::new(plugin, base);
+        let source = Source::new(log, code, Partition::WHOLE, division);
+        let stepper = Stepper::new(code.plugin(), base);
         Self { ahead_to: stepper.position(), stepper, source, ahead: Block::default(), next: 0 }
     }
 
@@ -61,10 +61,13 @@ impl Walk {
                     self.stepper.pass(last);
                     return Ok(None);
                 }
-                let event = self.ahead.select(self.next..self.next + 1, |_| true);
+                let rest = &self.ahead.heads[self.next..];
+                // An upcaster may have split it: what stands at one position is one step.
+                let end = self.next + rest.iter().take_while(|other| other.position == head.position).count();
+                let event = self.ahead.select(self.next..end, |_| true);
                 let step = self.stepper.step(&event).await?;
                 if step.as_ref().is_some_and(|step| step.halt().is_none()) {
-                    self.next += 1;
+                    self.next = end;
                 }
                 return Ok(step);
             }

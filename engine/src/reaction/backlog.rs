@@ -10,7 +10,7 @@ use crate::{
 /// Events that are known and not handled.
 #[derive(Default)]
 pub(super) struct Backlog {
-    /// Each as a block of its own.
+    /// Each as a block of its own: of an event that an upcaster has split, all it has become.
     open: BTreeMap<Position, Block>,
     /// Events that had been given up, and are to be handled after all, wherever they
     /// stand. They hold up no checkpoint: they count as handled.
@@ -41,11 +41,12 @@ impl Backlog {
         wanted: impl Fn(&Head) -> bool,
     ) -> Vec<Position> {
         self.read_to = to;
-        let wanted = events.heads.iter().enumerate().filter(|(_, head)| wanted(head));
         let mut positions = Vec::with_capacity(events.heads.len());
-        for (index, head) in wanted {
-            self.open.insert(head.position, events.select(index..index + 1, |_| true));
-            positions.push(head.position);
+        for (position, event) in events.by_position() {
+            if event.heads.first().is_some_and(&wanted) {
+                self.open.insert(position, event);
+                positions.push(position);
+            }
         }
         positions
     }

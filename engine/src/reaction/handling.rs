@@ -18,7 +18,7 @@ use crate::{
 pub(super) struct Task {
     pub(super) key: LaneKey,
     pub(super) position: Position,
-    /// It alone.
+    /// It alone, or what it has been split into.
     pub(super) event: Block,
     /// The moment as of which it reads the state.
     pub(super) since: u64,
@@ -160,7 +160,7 @@ async fn work(
         Ok(instance) => instance,
         Err(failed) => return (None, Err(failed)),
     };
-    match answer(&mut instance, event).await {
+    match answer(&mut instance, reaches.0, event).await {
         Ok(answer) => (Some(instance), Ok(answer)),
         Err((failed, usable)) => (usable.then_some(instance), Err(failed)),
     }
@@ -187,15 +187,26 @@ async fn ready(
 }
 
 /// Also says, of what fails, whether the instance can be used again.
-async fn answer(instance: &mut Instance, event: &Block) -> Result<Answer, (Failed, bool)> {
-    let reacted = instance.react(event).await.map_err(|error| match error {
-        ReactError::Retry { reason } => (Failed::Retry(reason), true),
-        ReactError::Reject { reason } => (Failed::Reject(reason), true),
-        trap @ ReactError::Trap { .. } => (Failed::Retry(trap.to_string()), false),
-    })?;
-    let changes = match reacted.changed {
-        true => instance.flush().await.map_err(|error| (Failed::Retry(error.to_string()), false))?,
-        false => Changes::default(),
-    };
-    Ok(Answer { reacted, changes, unasked: None })
+async fn answer(instance: &mut Instance, state: &Tracked, event: &Block) -> Result<Answer, (Failed, bool)> {
+    let mut whole = Answer::default();
+    // What an event has been split into is answered together, or not at all.
+    for index in 0..event.len() {
+        let one = event.select(index..index + 1, |_| true);
+        let reacted = instance.react(&one).await.map_err(|error| match error {
+            ReactError::Retry { reason } => (Failed::Retry(reason), true),
+            ReactError::Reject { reason } => (Failed::Reject(reason), true),
+            trap @ ReactError::Trap { .. } => (Failed::Retry(trap.to_string()), false),
+        })?;
+        if reacted.changed {
+            let changes = instance.flush().await;
+            let changes = changes.map_err(|error| (Failed::Retry(error.to_string()), false))?;
+            state.write(&changes);
+            let changes = std::mem::take(&mut whole.changes).then(changes);
+            let too_many =
+                || (Failed::Reject("what it has been split into changes too much".to_owned()), true);
+            whole.changes = changes.ok_or_else(too_many)?;
+        }
+        whole.reacted.add(reacted);
+    }
+    Ok(whole)
 }

@@ -9,13 +9,15 @@ use std::{
 use super::isolation::{Claim, Isolation, Read, Reads, noted};
 use crate::{
     event::Position,
-    plugin::{Row, StateReader},
-    state::View,
+    plugin::{Changes, Row, StateReader},
+    state::{Change, Gathered, Known, Uncommitted, View},
 };
 
 /// The state of a reaction, and what is read of it.
 pub(super) struct Tracked {
-    view: Arc<View>,
+    state: Uncommitted<View>,
+    /// What the event has changed so far, where it has been split and a part of it is handled.
+    written: Gathered,
     position: Position,
     since: u64,
     reads: Reads,
@@ -29,12 +31,20 @@ impl Tracked {
     /// For the event at a position, beside others; `since`: when the view was taken.
     pub(super) fn beside(others: &Arc<Isolation>, view: Arc<View>, position: Position, since: u64) -> Self {
         let (reads, others) = (others.reads(position), Some(Arc::clone(others)));
-        Self { view, position, since, reads, others, failed: OnceLock::new() }
+        Self { since, reads, others, ..Self::alone(view, position) }
     }
 
     /// For an event that is handled alone.
     pub(super) fn alone(view: Arc<View>, position: Position) -> Self {
-        Self { view, position, since: 0, reads: Reads::default(), others: None, failed: OnceLock::new() }
+        let written = Gathered::default();
+        let state = Uncommitted::new(view, Arc::new(Known::of(false)), written.clone());
+        let (reads, failed) = (Reads::default(), OnceLock::new());
+        Self { state, written, position, since: 0, reads, others: None, failed }
+    }
+
+    /// A part of the event has changed this; what comes next reads it.
+    pub(super) fn write(&self, changes: &Changes) {
+        self.written.lock().add(changes.iter().map(Change::from));
     }
 
     /// Whether the event may call now.
@@ -66,7 +76,7 @@ impl Tracked {
 impl StateReader for Tracked {
     fn get(&self, table: u32, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
         self.note(Read::row(table, key));
-        self.read(StateReader::get(&*self.view, table, key))
+        self.read(StateReader::get(&self.state, table, key))
     }
 
     fn scan(
@@ -77,7 +87,7 @@ impl StateReader for Tracked {
         reverse: bool,
         limit: usize,
     ) -> Result<Vec<Row>, String> {
-        let rows = self.read(StateReader::scan(&*self.view, table, start, end, reverse, limit))?;
+        let rows = self.read(StateReader::scan(&self.state, table, start, end, reverse, limit))?;
         let mut start = start.map_or(Bound::Unbounded, |start| Bound::Included(start.to_vec()));
         let mut end = end.map_or(Bound::Unbounded, |end| Bound::Excluded(end.to_vec()));
         // Behind the last row of those asked for, it has seen nothing.
@@ -89,7 +99,7 @@ impl StateReader for Tracked {
     }
 
     fn is_empty(&self, table: u32) -> Result<bool, String> {
-        let was = self.read(StateReader::is_empty(&*self.view, table))?;
+        let was = self.read(StateReader::is_empty(&self.state, table))?;
         self.note(Read::Empty { table, was });
         Ok(was)
     }

@@ -143,9 +143,8 @@ impl Fold {
     fn new(version: &Arc<Version>, log: &Arc<dyn EventLog>, old: &Arc<VersionState>) -> Result<Self, Halt> {
         let books = version.state().partitions()[0].books().map_err(Halt::of_host)?;
         let division = Arc::new(Division::new(1));
-        let description = version.plugin().description();
         Ok(Self {
-            source: Source::new(Arc::clone(log), description, Partition::WHOLE, division, &Arc::default()),
+            source: Source::new(Arc::clone(log), version.code(), Partition::WHOLE, division),
             caller: Caller::muted(Arc::clone(version), old.partitions()[0].clone()),
             version: Arc::clone(version),
             log: Arc::clone(log),
@@ -188,11 +187,10 @@ impl Fold {
         let portion = self.source.portion(first, target, PORTION).await?;
         let Some(portion) = portion else { return Ok(false) };
         let unhandled = self.unhandled()?;
-        for (index, head) in portion.events.heads.iter().enumerate() {
-            let event = portion.events.select(index..index + 1, |_| true);
-            match unhandled.contains(&head.position) {
-                true => self.skip(head.position, head.position)?,
-                false => self.fold(event, head.position).await?,
+        for (position, event) in portion.events.by_position() {
+            match unhandled.contains(&position) {
+                true => self.skip(position, position)?,
+                false => self.fold(event, position).await?,
             }
         }
         self.commit(Outcome::default(), portion.to, 0)?;
@@ -243,8 +241,7 @@ impl Fold {
             marked.map_err(Halt::of_host)?;
         }
         for position in late {
-            let block = self.log.block(position).map_err(Halt::of_host)?.unwrap_or_default();
-            let event = block.select(block.between(position, position), |_| true);
+            let event = self.source.at(position).await?;
             let stands = self.state().checkpoint().position;
             self.fold(event, stands).await?;
         }

@@ -131,17 +131,10 @@ impl Runner {
         told: Told,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let plugin = version.plugin();
-        let settings = plugin.settings();
+        let settings = version.plugin().settings();
         let division = Arc::new(Division::new(1));
         Self {
-            source: Source::new(
-                Arc::clone(&log),
-                plugin.description(),
-                Partition::WHOLE,
-                division,
-                &Arc::default(),
-            ),
+            source: Source::new(Arc::clone(&log), version.code(), Partition::WHOLE, division),
             lanes: Lanes::new(settings.policies.lanes),
             backlog: Backlog::default(),
             working: FuturesUnordered::new(),
@@ -228,10 +221,10 @@ impl Runner {
             if self.rests() && self.backlog.read_to() >= newest {
                 self.told.rests(Rest { head: newest, at: now, next: self.next_due() });
             }
-            let (timer, mut command) = (self.timer(), None);
+            let (timer, mut command, mut appended) = (self.timer(), None, None);
             tokio::select! {
                 Some(finished) = self.working.next(), if !self.working.is_empty() => self.note(finished),
-                sent = Sending::ended(&mut self.sending) => self.sent(sent?)?,
+                sent = Sending::ended(&mut self.sending) => appended = Some(sent?),
                 moved = head.changed() => moved.map_err(|_| Halt::of_host("the event log is closed"))?,
                 Some(told) = self.told.commands.recv() => command = Some(told),
                 _ = stop.wait_for(|stop| *stop) => {}
@@ -241,6 +234,9 @@ impl Runner {
                         self.save().map_err(Halt::of_host)?;
                     }
                 }
+            }
+            if let Some(sent) = appended {
+                self.sent(sent).await?;
             }
             if let Some(command) = command {
                 self.obey(command).await?;

@@ -49,7 +49,7 @@ impl upcaster::Guest for Upcasts {
         let mut made = Shapes { shapes: Vec::new(), bytes: Vec::new() };
         for (event, head) in (0..).zip(&block.heads) {
             let data = &block.bytes[head.data.offset as usize..][..head.data.length as usize];
-            match str::from_utf8(data).unwrap_or_default() {
+            match str::from_utf8(data).unwrap_or_default().trim_matches('"') {
                 "same" => made.shapes.push(Shape { event, data: None }),
                 "panics" => panic!("as it was told"),
                 "fails" => {

@@ -172,7 +172,9 @@ pub async fn until_live(client: &Client, name: &str, version: &str) -> Result<()
         let versions = status["versions"].as_array().into_iter().flatten();
         let mut own = versions.filter(|one| one["digest"] == version);
         let own = own.next();
-        if own.is_none_or(|own| own["station"] != "candidate") {
+        // It is on record as the live one a moment before it answers.
+        let is_on_its_way = |own: &Value| own["station"] == "candidate" || own["station"] == "live";
+        if !own.is_some_and(is_on_its_way) {
             let reason = own.and_then(|own| own["reason"].as_str());
             let reason = reason.unwrap_or("another one was preferred meanwhile");
             let message = format!("{} did not take over: {reason}", text::short(version));

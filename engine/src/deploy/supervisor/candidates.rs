@@ -9,8 +9,8 @@ use crate::{
         candidate::{Candidate, News, Replaying, Stage},
         work::{Folding, Projecting},
     },
-    plugin::{Plugin, PluginError, Settings, description::Kind},
-    projection::Version,
+    plugin::{PluginError, Settings, description::Kind},
+    projection::{Code, Version},
     state::{
         StateError, VersionState,
         catalog::{Station, VersionRecord},
@@ -19,22 +19,20 @@ use crate::{
 
 impl Supervisor {
     /// Begins to check and compile a version.
-    pub(super) fn load(
-        &mut self,
-        digest: String,
-        text: String,
-        settings: Settings,
-        held: bool,
-        wasm: Vec<u8>,
-    ) {
+    pub(super) fn load(&mut self, record: &VersionRecord, settings: Settings, wasm: Vec<u8>) {
         self.view.update(|view| {
             view.failed = None;
-            view.put_candidate(&digest, None);
+            view.put_candidate(&record.digest, None);
         });
-        let (host, name) = (self.context.host.clone(), self.name.clone());
-        let load = async move { host.load(&name, &wasm, &settings).await };
+        let (context, name) = (Arc::clone(&self.context), self.name.clone());
+        let (digest, upcast) = (record.digest.clone(), record.upcast.clone());
+        let load = async move {
+            let plugin = context.host.load(&name, &wasm, &settings).await?;
+            Ok(Code::new(&digest, plugin).upcast_by(context.upcasters_of(upcast.as_ref()).await?))
+        };
         let stage = Stage::Loading(tokio::spawn(load));
-        self.candidates.push(Candidate { digest, settings: text, held, stage });
+        let VersionRecord { digest, settings, held, .. } = record.clone();
+        self.candidates.push(Candidate { digest, settings, held, stage });
     }
 
     /// Begins to check and compile a version that is kept.
@@ -52,7 +50,7 @@ impl Supervisor {
         };
         match Settings::parse(&record.settings) {
             Ok(settings) => {
-                self.load(record.digest, record.settings, settings, record.held, wasm);
+                self.load(&record, settings, wasm);
                 Ok(())
             }
             Err(error) => self.fail(&record.digest, &error.to_string(), None, None),
@@ -65,7 +63,7 @@ impl Supervisor {
         let file = self.context.catalog.file(&self.name)?;
         let mut versions = self.context.catalog.versions(&self.name)?;
         versions.retain(|version| {
-            let from_file = file.as_deref().is_none_or(|file| file == version.digest);
+            let from_file = file.as_deref().is_none_or(|file| file == version.base());
             version.station == Station::Candidate && (version.held || !from_file)
         });
         versions.into_iter().try_for_each(|version| self.load_kept(version))
@@ -74,7 +72,7 @@ impl Supervisor {
     pub(super) async fn act_on(&mut self, index: usize, news: News) -> Result<(), StateError> {
         let candidate = self.candidates.remove(index);
         match (news, candidate) {
-            (News::Loaded(Ok(plugin)), candidate) => self.loaded(candidate, plugin).await,
+            (News::Loaded(Ok(code)), candidate) => self.loaded(candidate, code).await,
             (News::Loaded(Err(error @ PluginError::Host { .. })), Candidate { digest, .. }) => {
                 self.give_up_for_now(&digest, &error.to_string(), None);
                 Ok(())
@@ -120,18 +118,19 @@ impl Supervisor {
         }
     }
 
-    async fn loaded(&mut self, candidate: Candidate, plugin: Arc<Plugin>) -> Result<(), StateError> {
+    pub(super) async fn loaded(&mut self, candidate: Candidate, code: Code) -> Result<(), StateError> {
         let digest = candidate.digest.clone();
-        match self.other_kind(plugin.kind())? {
-            Some(reason) => self.fail(&digest, &reason, None, None),
-            None if plugin.kind() == Kind::Upcaster => {
-                let reason = "it is an upcaster, and this server does not apply upcasters yet";
-                self.fail(&digest, reason, None, None)
-            }
-            None if plugin.kind() == Kind::Reaction => self.follow_on(candidate, plugin).await,
-            None => {
-                let state = self.open_candidate(&digest, || self.context.store.open_state(&digest, &plugin));
-                self.begin(candidate, plugin, state, |version, context| {
+        let kind = code.plugin().kind();
+        if let Some(reason) = self.other_kind(kind) {
+            return self.fail(&digest, &reason, None, None);
+        }
+        match kind {
+            Kind::Upcaster => self.employ(candidate, code),
+            Kind::Reaction => self.follow_on(candidate, code).await,
+            Kind::Projection => {
+                let open = || self.context.store.open_state(&digest, code.plugin());
+                let state = self.open_candidate(&digest, open);
+                self.begin(candidate, code, state, |version, context| {
                     Folding::Projection(Projecting::start(context, version, false))
                 });
                 Ok(())
@@ -144,7 +143,7 @@ impl Supervisor {
     pub(super) fn begin(
         &mut self,
         candidate: Candidate,
-        plugin: Arc<Plugin>,
+        code: Code,
         opened: Result<VersionState, StateError>,
         start: impl FnOnce(Arc<Version>, &Arc<Context>) -> Folding,
     ) {
@@ -158,7 +157,7 @@ impl Supervisor {
             Ok(begun) => begun,
             Err(error) => return self.give_up_for_now(digest, &error.to_string(), None),
         };
-        let version = Arc::new(Version::new(&self.name, digest, plugin, state));
+        let version = Arc::new(Version::new(code, state));
         let run = start(Arc::clone(&version), &self.context);
         self.view.update(|view| view.put_candidate(digest, Some(version)));
         let stage = Stage::Replaying(Replaying::new(run, before));

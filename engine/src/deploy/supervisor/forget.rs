@@ -27,10 +27,13 @@ impl Supervisor {
         let Context { catalog, store, host, .. } = &*self.context;
         catalog.forget(&self.name, &version.digest, clock::now())?;
         store.drop_state(&self.name, &version.digest);
-        let in_use = catalog.all_versions()?.iter().any(|other| other.component == version.component);
-        if !in_use {
-            store.drop_component(&version.component);
-            host.forget_code(&version.component);
+        let kept = catalog.all_versions()?;
+        let upcasters = version.upcasters().iter().map(|one| &one.component);
+        for component in upcasters.chain([&version.component]) {
+            if !kept.iter().any(|other| other.needs(component)) {
+                store.drop_component(component);
+                host.forget_code(component);
+            }
         }
         Ok(())
     }

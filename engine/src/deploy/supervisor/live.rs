@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{Supervisor, Trouble};
 use crate::{
-    plugin::Settings,
-    projection::Version,
+    plugin::{Settings, description::Kind},
+    projection::{Code, Version},
     state::{
         StateError,
         catalog::{Station, VersionRecord},
@@ -32,7 +32,8 @@ impl Supervisor {
             return Ok(());
         };
         match self.restore(&record).await {
-            Ok(version) => self.serve(version),
+            Ok(Some(version)) => self.serve(version),
+            Ok(None) => {}
             Err(Trouble::Host(error)) => return Err(error),
             Err(Trouble::Version(reason)) => {
                 tracing::error!(
@@ -47,11 +48,15 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Code and state of a version that ran before.
-    async fn restore(&self, record: &VersionRecord) -> Result<Arc<Version>, Trouble> {
-        let plugin = self.context.load(record).await.map_err(|error| Trouble::Version(error.to_string()))?;
-        let state = self.context.store.open_state(&record.digest, &plugin)?;
-        Ok(Arc::new(Version::new(&self.name, &record.digest, plugin, Arc::new(state))))
+    /// Code and state of a version that ran before; none of an upcaster, which is at work then.
+    async fn restore(&mut self, record: &VersionRecord) -> Result<Option<Arc<Version>>, Trouble> {
+        let code = self.context.code(record).await.map_err(|error| Trouble::Version(error.to_string()))?;
+        if code.plugin().kind() == Kind::Upcaster {
+            self.reemploy(record, code.plugin());
+            return Ok(None);
+        }
+        let state = self.context.store.open_state(&record.digest, code.plugin())?;
+        Ok(Some(Arc::new(Version::new(code, Arc::new(state)))))
     }
 
     pub(super) fn serve(&mut self, version: Arc<Version>) {
@@ -66,6 +71,9 @@ impl Supervisor {
             return Ok(());
         }
         tracing::info!(plugin = self.name, version = digest, "new limits or policies for the live version");
+        if self.live.is_none() {
+            return self.reconfigure_upcaster(record, settings).await;
+        }
         let parsed = Settings::parse(settings).unwrap_or_default();
         let loaded = match self.context.store.component(&record.component) {
             Ok(wasm) => {
@@ -78,17 +86,17 @@ impl Supervisor {
                 self.context.catalog.set_settings(&self.name, digest, settings)?;
                 let Some(old) = self.live.take() else { return Ok(()) };
                 let state = Arc::clone(old.version().state());
+                let upcasters = Arc::clone(old.version().code().upcasters());
                 old.stop().await;
-                self.serve(Arc::new(Version::new(&self.name, digest, plugin, state)));
+                let code = Code::new(digest, plugin).upcast_by(upcasters);
+                self.serve(Arc::new(Version::new(code, state)));
             }
-            Err(reason) => {
-                tracing::error!(
-                    plugin = self.name,
-                    reason,
-                    "the new settings do not work; the old ones stay"
-                );
-            }
+            Err(reason) => self.keeps_its_settings(&reason),
         }
         Ok(())
+    }
+
+    pub(super) fn keeps_its_settings(&self, reason: &str) {
+        tracing::error!(plugin = self.name, reason, "the new settings do not work; the old ones stay");
     }
 }

@@ -1,8 +1,6 @@
 //! What people ask for: a component deployed or put on trial, a version promoted, rolled back to
 //! or given up.
 
-use std::sync::Arc;
-
 use tokio::sync::oneshot;
 
 use super::Supervisor;
@@ -14,7 +12,7 @@ use crate::{
         folder::Sighting,
         plan::Plan,
     },
-    plugin::{Settings, SettingsError, version_digest},
+    plugin::{Settings, SettingsError},
     state::{
         StateError,
         catalog::{Order, Station},
@@ -107,7 +105,8 @@ impl Supervisor {
     ) -> Result<String, OrderError> {
         self.in_service()?;
         let settings = Settings::parse(&sighting.settings)?;
-        let digest = version_digest(&sighting.wasm, &settings);
+        let identity = self.identify(&sighting.wasm, &settings).await?;
+        let digest = identity.digest.clone();
         let recorded = self.context.catalog.version(&self.name, &digest)?;
         match recorded.map(|recorded| recorded.station) {
             Some(station @ (Station::Live | Station::Candidate)) => {
@@ -120,9 +119,9 @@ impl Supervisor {
         if !held {
             self.abandon_candidate(Some(&digest)).await?;
         }
-        self.record_deployment(&sighting, &digest, held, order, false)?;
+        let record = self.record_deployment(&sighting, identity, held, order, false)?;
         tracing::info!(plugin = self.name, version = digest, held, "a new version was sent");
-        self.load(digest.clone(), sighting.settings, settings, held, sighting.wasm);
+        self.load(&record, settings, sighting.wasm);
         Ok(digest)
     }
 
@@ -176,9 +175,9 @@ impl Supervisor {
         let Candidate { digest, settings, stage, .. } = self.candidates.remove(index);
         match stage {
             Stage::OnTrial(replaying) => self.caught_up(replaying).await,
-            Stage::Ready(plugin) => {
-                let stage = Stage::Ready(Arc::clone(&plugin));
-                self.follow_on(Candidate { digest, settings, held: false, stage }, plugin).await
+            Stage::Ready(code) => {
+                let stage = Stage::Ready(code.clone());
+                self.loaded(Candidate { digest, settings, held: false, stage }, code).await
             }
             stage @ (Stage::Loading(_) | Stage::Replaying(_)) => {
                 self.candidates.push(Candidate { digest, settings, held: false, stage });
@@ -188,7 +187,7 @@ impl Supervisor {
     }
 
     /// A candidate is given up.
-    async fn abort(&mut self, digest: &str, order: Order) -> Result<(), StateError> {
+    pub(super) async fn abort(&mut self, digest: &str, order: Order) -> Result<(), StateError> {
         self.stop_candidate(digest).await;
         let Some(record) = self.context.catalog.version(&self.name, digest)? else { return Ok(()) };
         if self.context.catalog.abort(&self.name, digest, clock::now(), order)? {

@@ -10,11 +10,8 @@ use crate::{
         candidate::{Candidate, Replaying, Stage},
         work::Folding,
     },
-    plugin::{
-        Plugin,
-        description::{Kind, NewVersion},
-    },
-    projection::Version,
+    plugin::description::{Kind, NewVersion},
+    projection::{Code, Version},
     reaction,
     state::{
         StateError, VersionState,
@@ -24,35 +21,32 @@ use crate::{
 
 impl Supervisor {
     /// Why a version of this kind cannot follow the live one, if it cannot.
-    pub(super) fn other_kind(&self, kind: Kind) -> Result<Option<String>, StateError> {
+    pub(super) fn other_kind(&self, kind: Kind) -> Option<String> {
         let live = self.live.as_ref().map(|live| live.version().plugin().kind());
-        Ok(live.filter(|live| *live != kind).map(|live| {
+        let live = live.or_else(|| self.view.get().upcaster.map(|_| Kind::Upcaster));
+        live.filter(|live| *live != kind).map(|live| {
             format!(
                 "the live version of \"{}\" is a {live}, and this is none: give the file another name, or remove it \
                  first and purge what it has left",
                 self.name
             )
-        }))
+        })
     }
 
     /// A loaded version of a reaction takes over, at once or when it has made its tables
     /// anew; one that is held waits until it is told to.
-    pub(super) async fn follow_on(
-        &mut self,
-        candidate: Candidate,
-        plugin: Arc<Plugin>,
-    ) -> Result<(), StateError> {
+    pub(super) async fn follow_on(&mut self, candidate: Candidate, code: Code) -> Result<(), StateError> {
         if candidate.held {
             // Also one that makes its tables anew: what it would begin with goes on changing.
-            self.candidates.push(Candidate { stage: Stage::Ready(plugin), ..candidate });
+            self.candidates.push(Candidate { stage: Stage::Ready(code), ..candidate });
             return Ok(());
         }
-        if plugin.description().new_version == Some(NewVersion::Rebuild)
+        if code.plugin().description().new_version == Some(NewVersion::Rebuild)
             && let Some(old) = self.left_state()?
         {
-            return self.rebuild(candidate, plugin, old);
+            return self.rebuild(candidate, code, old);
         }
-        self.relieve(candidate.digest, plugin).await
+        self.relieve(code).await
     }
 
     /// The state of the version at work, or of the one that was last.
@@ -68,20 +62,20 @@ impl Supervisor {
     fn rebuild(
         &mut self,
         candidate: Candidate,
-        plugin: Arc<Plugin>,
+        code: Code,
         old: Arc<VersionState>,
     ) -> Result<(), StateError> {
-        let (store, digest) = (&self.context.store, &candidate.digest);
+        let (store, digest, plugin) = (&self.context.store, &candidate.digest, code.plugin());
         let opened = self.open_candidate(digest, || {
-            let state = store.open_rebuild(digest, &plugin)?;
+            let state = store.open_rebuild(digest, plugin)?;
             if !reaction::is_spoilt(&state)? {
                 return Ok(state);
             }
             drop(state);
             store.drop_state(&self.name, digest);
-            store.open_rebuild(digest, &plugin)
+            store.open_rebuild(digest, plugin)
         });
-        self.begin(candidate, plugin, opened, |version, context| {
+        self.begin(candidate, code, opened, |version, context| {
             let Context { scheduler, log, .. } = &**context;
             Folding::Reaction(reaction::rebuild(scheduler, version, Arc::clone(log), old))
         });
@@ -103,7 +97,7 @@ impl Supervisor {
             }
         };
         // From here the old version's tables are gone.
-        self.promote(version.digest(), Arc::clone(version.plugin()), state, Some(replay))?;
+        self.promote(version.code().clone(), state, Some(replay))?;
         let digest = version.digest().to_owned();
         drop(version);
         self.context.store.drop_state(&self.name, &digest);
@@ -112,21 +106,22 @@ impl Supervisor {
 
     /// A loaded version takes over at once, with the state that is left. The one at work
     /// ends first, so that no event is handled by both.
-    pub(super) async fn relieve(&mut self, digest: String, plugin: Arc<Plugin>) -> Result<(), StateError> {
+    pub(super) async fn relieve(&mut self, code: Code) -> Result<(), StateError> {
+        let (digest, plugin) = (code.digest(), code.plugin());
         let old = self.end_live().await;
         let store = &self.context.store;
         let left = old.as_ref().map(|old| Arc::clone(old.state())).or_else(|| self.left.upgrade());
         let state = match left {
-            Some(left) => handed_on(&left, plugin.tables(), &digest),
-            None => store
-                .open_state(&digest, &plugin)
-                .and_then(|state| handed_on(&state, plugin.tables(), &digest)),
+            Some(left) => handed_on(&left, plugin.tables(), digest),
+            None => {
+                store.open_state(digest, plugin).and_then(|state| handed_on(&state, plugin.tables(), digest))
+            }
         };
         match state {
-            Ok(state) => self.promote(&digest, plugin, Arc::new(state), None),
+            Ok(state) => self.promote(code, Arc::new(state), None),
             Err(error) => {
                 self.live = old.map(|old| self.work(old));
-                self.give_up_for_now(&digest, &error.to_string(), None);
+                self.give_up_for_now(code.digest(), &error.to_string(), None);
                 Ok(())
             }
         }
@@ -142,19 +137,19 @@ impl Supervisor {
     /// A version that has taken over the state is at work from now on.
     fn promote(
         &mut self,
-        digest: &str,
-        plugin: Arc<Plugin>,
+        code: Code,
         state: Arc<VersionState>,
         replay: Option<Replay>,
     ) -> Result<(), StateError> {
-        self.context.catalog.promote(&self.name, digest, clock::now(), replay)?;
+        let digest = code.digest().to_owned();
+        self.context.catalog.promote(&self.name, &digest, clock::now(), replay)?;
         tracing::info!(plugin = self.name, version = digest, "promoted");
-        let version = Arc::new(Version::new(&self.name, digest, plugin, state));
+        let version = Arc::new(Version::new(code, state));
         let keep = version.plugin().settings().policies.keep;
         self.live = Some(self.work(Arc::clone(&version)));
         self.view.update(|view| {
             view.live = Some(version);
-            view.drop_candidate(digest);
+            view.drop_candidate(&digest);
         });
         self.prune(keep)
     }

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     clock,
     event::Position,
-    plugin::{Plugin, Settings},
-    projection::{Halt, Version},
+    plugin::Settings,
+    projection::{Code, Halt, Version},
     state::{Digest, StateError, VersionState, View, catalog::VersionRecord},
 };
 
@@ -21,8 +21,7 @@ use crate::{
 pub(super) struct Folder<'a> {
     pub(super) way: Way,
     context: &'a Context,
-    digest: &'a str,
-    plugin: Arc<Plugin>,
+    code: Code,
     progress: &'a Progress,
 }
 
@@ -89,17 +88,15 @@ impl<'a> Folder<'a> {
         way: Way,
         progress: &'a Progress,
     ) -> Result<Self, StandingError> {
-        let wasm = context.component(record)?;
         let settings = way.settings(Settings::parse(&record.settings)?);
-        let plugin = context.host.load(&record.name, &wasm, &settings).await;
-        let plugin = plugin.map_err(StandingError::Plugin)?;
-        Ok(Self { way, context, digest: &record.digest, plugin, progress })
+        let code = context.code_with(record, &settings).await?;
+        Ok(Self { way, context, code, progress })
     }
 
     /// Folds history up to a position: from its beginning, or from where another fold in this way
     /// rests, which stays as it is.
     pub(super) async fn fold(&self, from: Option<&Resting>, to: Position) -> Result<Made, Trouble> {
-        let Self { way, context, digest, plugin, .. } = self;
+        let Self { way, context, code, .. } = self;
         let begun = clock::instant();
         let room = context.store.room()?;
         if let Some(Resting(from)) = from {
@@ -109,8 +106,8 @@ impl<'a> Folder<'a> {
                 source: Arc::new(error),
             })?;
         }
-        let state = context.store.open_in(&room, digest, plugin)?;
-        let version = Version::new(plugin.name(), digest, Arc::clone(plugin), Arc::new(state));
+        let state = context.store.open_in(&room, code.digest(), code.plugin())?;
+        let version = Version::new(code.clone(), Arc::new(state));
         let version = Arc::new(version.up_to(to).in_manner(way.manner()));
         self.progress.follow(&version);
         match context.run_to(&version, to).await {

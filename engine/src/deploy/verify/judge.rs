@@ -79,7 +79,8 @@ impl Judge<'_> {
 
     /// Notes all it comes upon; answers the difference, if there is one.
     async fn look(&self, verification: &mut Verification) -> Result<Option<FoundDifference>, Trouble> {
-        let plugin = self.context().load(self.record).await?;
+        let code = self.context().code(self.record).await?;
+        let plugin = code.plugin();
         if plugin.kind() != Kind::Projection {
             let (name, kind) = (self.record.name.clone(), plugin.kind());
             return Err(StandingError::NoProjection { name, kind }.into());
@@ -90,7 +91,7 @@ impl Judge<'_> {
         verification.position = position;
         verification.digest = stands.as_ref().map(|stands| stands.print.digest.to_string());
         self.progress.up_to(position);
-        let ways = Way::all(&plugin, position);
+        let ways = Way::all(plugin, position);
         let mut prints = Vec::new();
         for (number, way) in ways.iter().enumerate() {
             let words = way.words();

@@ -72,7 +72,9 @@ impl From<NotServed> for Problem {
         let detail = error.to_string();
         let problem = |kind, name: &str| Problem::new(kind, detail).with("projection", name);
         match &error {
-            NotServed::Unknown { name } => problem(Kind::NoSuchProjection, name),
+            NotServed::Unknown { name } | NotServed::Upcaster { name } => {
+                problem(Kind::NoSuchProjection, name)
+            }
             NotServed::Replaying { name, position, head } => {
                 problem(Kind::NotServed, name).with("position", *position).with("head", *head).retry()
             }

@@ -39,7 +39,7 @@ fn given(log: &Arc<dyn EventLog>, description: &Description, calls: &[usize]) ->
     let partition = |(index, most): (usize, &usize)| {
         let partition = Partition { index, count: calls.len() };
         let division = Arc::clone(&division);
-        let mut source = Source::new(Arc::clone(log), description, partition, division, &Arc::default());
+        let mut source = Source::of(Arc::clone(log), description, partition, division, &Upcasters::default());
         let (mut next, head, mut given) = (1, log.head(), Vec::new());
         while next <= head {
             let Portion { events, to, .. } =

@@ -38,7 +38,7 @@ impl Runner {
         for DeadLetter { position, reason, .. } in found {
             match what {
                 What::Drop => {
-                    let event = self.event(position)?;
+                    let event = self.source.at(position).await?;
                     if let Some(timer) = self.timers.of(&event) {
                         let gone = BookEntry::TimerGone(timer.key.clone());
                         self.timers.apply(&gone);
@@ -51,7 +51,7 @@ impl Runner {
                     let waiting = Waiting { position, attempts: 0, since: now, next: now, reason };
                     self.entries.push(BookEntry::Revived(waiting.clone()));
                     self.setbacks.let_go(waiting);
-                    revived.push((position, self.event(position)?));
+                    revived.push((position, self.source.at(position).await?));
                 }
             }
         }

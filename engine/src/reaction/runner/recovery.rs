@@ -8,7 +8,7 @@ use crate::{
     plugin::description::OnFailure,
     projection::Halt,
     reaction::{backlog::Backlog, setbacks::Setbacks, timers::Timers},
-    state::Answered,
+    state::{Answered, BookEntry},
 };
 
 impl Runner {
@@ -16,9 +16,11 @@ impl Runner {
     pub(super) async fn recover(&mut self) -> Result<(), Halt> {
         let books = self.state().books().map_err(Halt::of_host)?;
         let checkpoint = self.state().checkpoint().position;
-        let open = books.open.into_iter().map(|position| Ok((position, self.event(position)?)));
-        self.backlog =
-            Backlog::new(books.handled_to.max(checkpoint), open.collect::<Result<Vec<_>, Halt>>()?);
+        let mut open = Vec::with_capacity(books.open.len());
+        for position in books.open {
+            open.push((position, self.source.at(position).await?));
+        }
+        self.backlog = Backlog::new(books.handled_to.max(checkpoint), open);
         self.setbacks = Setbacks::new(books.waiting);
         self.outgoing = books.outbox.last().map_or(1, |last| last.number + 1);
         self.outbox = books.outbox.into();
@@ -26,14 +28,17 @@ impl Runner {
         self.release_or_hold()?;
         let open: Vec<(Position, Block)> = self.backlog.open().collect();
         for (position, event) in open {
-            self.admit(&event, &[position]).await?;
+            match event.is_empty() {
+                true => self.vanished(position),
+                false => self.admit(&event, &[position]).await?,
+            }
         }
         // What had been given up may stand anywhere.
         let revived = self.setbacks.waiting().map(|waiting| waiting.position).filter(|position| {
             *position <= self.backlog.read_to() && self.backlog.event(*position).is_none()
         });
         for position in revived.collect::<Vec<_>>() {
-            let event = self.event(position)?;
+            let event = self.source.at(position).await?;
             self.revive(position, event).await?;
         }
         self.find_interrupted().await
@@ -85,16 +90,22 @@ impl Runner {
         self.version.plugin().on_failure() == OnFailure::HoldLane
     }
 
-    /// An event of the log, alone.
-    pub(super) fn event(&self, position: Position) -> Result<Block, Halt> {
-        let block = self.log.block(position).map_err(Halt::of_host)?.unwrap_or_default();
-        Ok(block.select(block.between(position, position), |_| true))
-    }
-
     /// Lets an event be handled that had been given up; whether it may run now, the
     /// books say.
     pub(super) async fn revive(&mut self, position: Position, event: Block) -> Result<(), Halt> {
+        if event.is_empty() {
+            self.vanished(position);
+            return Ok(());
+        }
         self.backlog.revive(position, event.clone());
         self.admit(&event, &[position]).await
+    }
+
+    /// Of an event that was not handled, an upcaster that has come since leaves nothing.
+    fn vanished(&mut self, position: Position) {
+        if self.setbacks.of(position).is_some() {
+            self.entries.push(BookEntry::Handled(position));
+        }
+        self.close(position);
     }
 }

@@ -28,7 +28,7 @@ impl Catalog {
             writing.put_deployment(DeploymentRecord { outcome, ended: Some(when), ..open })?;
         }
         if from_file {
-            writing.put_file(&version.name, Some(&version.digest))?;
+            writing.put_file(&version.name, Some(version.base()))?;
         }
         // One that was live before could be again, whatever becomes of this.
         let before = writing.versions(&version.name)?.into_iter().find(|one| one.digest == version.digest);
@@ -50,6 +50,13 @@ impl Catalog {
         }
         let writing = self.change()?;
         writing.put_file(name, digest)?;
+        writing.commit()
+    }
+
+    /// Notes which upcasters a name's versions have been made with.
+    pub fn set_upcasters(&self, name: &str, upcasters: &str) -> Result<(), StateError> {
+        let writing = self.change()?;
+        writing.put_upcasters(name, upcasters)?;
         writing.commit()
     }
 

@@ -21,7 +21,8 @@ use std::path::Path;
 use redb::{Database, ReadTransaction, ReadableDatabase, backends::InMemoryBackend};
 
 pub use self::records::{
-    DeploymentAction, DeploymentOutcome, DeploymentRecord, Order, Replay, Station, VersionRecord,
+    DeploymentAction, DeploymentOutcome, DeploymentRecord, Order, Replay, Station, UpcastRecord,
+    UpcasterRecord, VersionRecord,
 };
 pub use self::verification::{EventNamed, FoldedAgain, FoundDifference, RowFound, Verdict, Verification};
 use super::{
@@ -99,9 +100,15 @@ impl Catalog {
         tables::deployments(&self.read()?, Some(name), limit, &self.origin)
     }
 
-    /// The version that a name's file in the plug-ins folder held when it was last acted upon.
+    /// The version that a name's file in the plug-ins folder held when it was last acted upon: its digest without
+    /// upcasters.
     pub fn file(&self, name: &str) -> Result<Option<String>, StateError> {
         tables::file(&self.read()?, name, &self.origin)
+    }
+
+    /// The upcasters that a name's versions were last made with, as [`Catalog::set_upcasters`] was told; empty: none.
+    pub fn upcasters(&self, name: &str) -> Result<String, StateError> {
+        tables::upcasters(&self.read()?, name, &self.origin)
     }
 
     fn read(&self) -> Result<ReadTransaction, StateError> {

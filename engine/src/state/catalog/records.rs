@@ -61,6 +61,48 @@ pub struct VersionRecord {
     /// is told to.
     #[serde(default)]
     pub held: bool,
+    /// What gives its events their newest shape; absent: it folds them as the log has them.
+    #[serde(default)]
+    pub upcast: Option<UpcastRecord>,
+}
+
+impl VersionRecord {
+    /// What its component and its settings alone make its digest.
+    pub fn base(&self) -> &str {
+        self.upcast.as_ref().map_or(&self.digest, |upcast| &upcast.base)
+    }
+
+    /// Those that give its events their newest shape.
+    pub fn upcasters(&self) -> &[UpcasterRecord] {
+        self.upcast.as_ref().map_or(&[], |upcast| &upcast.by)
+    }
+
+    /// Whether it needs a component, given by its digest.
+    pub fn needs(&self, component: &str) -> bool {
+        self.component == component || self.upcasters().iter().any(|one| one.component == component)
+    }
+}
+
+/// What gives a version's events their newest shape, which is part of what it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpcastRecord {
+    /// The digest that the version would have without.
+    pub base: String,
+    /// The upcasters, by their digests.
+    pub by: Vec<UpcasterRecord>,
+}
+
+/// A version of an upcaster, as others need it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpcasterRecord {
+    /// The plug-in's name.
+    pub name: String,
+    /// The version's digest.
+    pub digest: String,
+    /// The digest of the component's bytes.
+    pub component: String,
+    /// The text of its settings file.
+    pub settings: String,
 }
 
 /// Who asked for a change, and what they said of it.

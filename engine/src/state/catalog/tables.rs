@@ -26,6 +26,9 @@ const BY_NAME: TableDefinition<'static, (&str, u64), ()> = TableDefinition::new(
 /// last acted upon.
 const FILES: TableDefinition<'static, &str, &str> = TableDefinition::new("files");
 
+/// By name: the upcasters that its versions were last made with.
+const UPCASTERS: TableDefinition<'static, &str, &str> = TableDefinition::new("upcasters");
+
 /// By name and digest.
 const VERIFICATIONS: Versions = TableDefinition::new("verifications");
 
@@ -51,6 +54,7 @@ pub(super) fn initialise(database: &Database, origin: &Origin) -> Result<(), Sta
         write.open_table(DEPLOYMENTS).map_err(origin.failed(action))?;
         write.open_table(BY_NAME).map_err(origin.failed(action))?;
         write.open_table(FILES).map_err(origin.failed(action))?;
+        write.open_table(UPCASTERS).map_err(origin.failed(action))?;
         write.open_table(VERIFICATIONS).map_err(origin.failed(action))?;
     }
     write.commit().map_err(origin.failed(action))
@@ -118,14 +122,29 @@ pub(super) fn file(
     name: &str,
     origin: &Origin,
 ) -> Result<Option<String>, StateError> {
-    let action = "read what the files hold";
-    let table = match read.open_table(FILES) {
+    text(read, FILES, name, ("read what the files hold", origin))
+}
+
+/// The upcasters that a name's versions were last made with.
+pub(super) fn upcasters(read: &ReadTransaction, name: &str, origin: &Origin) -> Result<String, StateError> {
+    let upcasters = text(read, UPCASTERS, name, ("read the upcasters", origin))?;
+    Ok(upcasters.unwrap_or_default())
+}
+
+/// What is noted of a name.
+fn text(
+    read: &ReadTransaction,
+    table: TableDefinition<'static, &'static str, &'static str>,
+    name: &str,
+    (action, origin): (&'static str, &Origin),
+) -> Result<Option<String>, StateError> {
+    let table = match read.open_table(table) {
         // A file from before it was noted.
         Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
         table => table.map_err(origin.failed(action))?,
     };
-    let digest = table.get(name).map_err(origin.failed(action))?;
-    Ok(digest.map(|digest| digest.value().to_owned()))
+    let text = table.get(name).map_err(origin.failed(action))?;
+    Ok(text.map(|text| text.value().to_owned()))
 }
 
 /// What came of the last verification of a version.
@@ -195,6 +214,14 @@ impl<'a> Writing<'a> {
             Some(digest) => drop(table.insert(name, digest).map_err(self.origin.failed(action))?),
             None => drop(table.remove(name).map_err(self.origin.failed(action))?),
         }
+        Ok(())
+    }
+
+    /// Notes which upcasters a name's versions have been made with.
+    pub(super) fn put_upcasters(&self, name: &str, upcasters: &str) -> Result<(), StateError> {
+        let action = "write the upcasters";
+        let mut table = self.write.open_table(UPCASTERS).map_err(self.origin.failed(action))?;
+        table.insert(name, upcasters).map_err(self.origin.failed(action))?;
         Ok(())
     }
 

@@ -18,6 +18,7 @@ fn version(name: &str, digest: &str, created: i64) -> VersionRecord {
         promoted: None,
         reason: None,
         held: false,
+        upcast: None,
     }
 }
 

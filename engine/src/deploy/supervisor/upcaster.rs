@@ -1,0 +1,110 @@
+//! How an upcaster comes to be at work: it folds nothing, so it takes over as soon as it is loaded.
+
+use std::sync::Arc;
+
+use super::Supervisor;
+use crate::{
+    clock,
+    deploy::{
+        candidate::{Candidate, Stage},
+        view::UpcasterView,
+    },
+    plugin::{Plugin, Settings},
+    projection::{Code, UpcasterConflict},
+    state::{StateError, catalog::VersionRecord},
+};
+
+/// Why an upcaster is not at work.
+enum Refused {
+    Conflict(UpcasterConflict),
+    Host(StateError),
+}
+
+impl From<UpcasterConflict> for Refused {
+    fn from(conflict: UpcasterConflict) -> Self {
+        Self::Conflict(conflict)
+    }
+}
+
+impl From<StateError> for Refused {
+    fn from(error: StateError) -> Self {
+        Self::Host(error)
+    }
+}
+
+impl Supervisor {
+    /// A loaded version is at work from now on; one that is held waits until it is told to be.
+    pub(super) fn employ(&mut self, candidate: Candidate, code: Code) -> Result<(), StateError> {
+        if candidate.held {
+            self.candidates.push(Candidate { stage: Stage::Ready(code), ..candidate });
+            return Ok(());
+        }
+        let Candidate { digest, .. } = candidate;
+        let Some(record) = self.context.catalog.version(&self.name, &digest)? else { return Ok(()) };
+        let plugin = code.plugin();
+        let employed = self.context.upcasters.change(|lineup| {
+            let with = lineup.with(&record, plugin)?;
+            self.context.catalog.promote(&self.name, &digest, clock::now(), None)?;
+            Ok::<_, Refused>(with)
+        });
+        match employed {
+            Ok(()) => {}
+            Err(Refused::Conflict(conflict)) => return self.fail(&digest, &conflict.to_string(), None, None),
+            Err(Refused::Host(error)) => return Err(error),
+        }
+        tracing::info!(plugin = self.name, version = digest, "promoted");
+        self.show_upcaster(&digest, plugin);
+        self.prune(plugin.settings().policies.keep)
+    }
+
+    /// One that was at work when the process last ended is again.
+    pub(super) fn reemploy(&mut self, record: &VersionRecord, plugin: &Arc<Plugin>) {
+        match self.context.upcasters.change(|lineup| lineup.with(record, plugin)) {
+            Ok(()) => self.show_upcaster(&record.digest, plugin),
+            Err(conflict) => self.show_failed(&conflict.to_string(), None),
+        }
+    }
+
+    /// It has other limits from now on, and does the same.
+    pub(super) async fn reconfigure_upcaster(
+        &mut self,
+        record: VersionRecord,
+        text: &str,
+    ) -> Result<(), StateError> {
+        let settings = Settings::parse(text).unwrap_or_default();
+        let loaded = match self.context.store.component(&record.component) {
+            Ok(wasm) => {
+                let loaded = self.context.host.load(&self.name, &wasm, &settings).await;
+                loaded.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match loaded {
+            Ok(plugin) => {
+                self.context.catalog.set_settings(&self.name, &record.digest, text)?;
+                self.reemploy(&VersionRecord { settings: text.to_owned(), ..record }, &plugin);
+            }
+            Err(reason) => self.keeps_its_settings(&reason),
+        }
+        Ok(())
+    }
+
+    /// It is not at work any more.
+    pub(super) fn dismiss_upcaster(&mut self) {
+        if self.view.get().upcaster.is_none() {
+            return;
+        }
+        if let Err(conflict) = self.context.upcasters.change(|lineup| lineup.without(&self.name)) {
+            tracing::error!(plugin = self.name, %conflict, "the other upcasters do not work without it");
+        }
+        self.view.update(|view| view.upcaster = None);
+    }
+
+    fn show_upcaster(&self, digest: &str, plugin: &Arc<Plugin>) {
+        let upcaster = UpcasterView { digest: digest.to_owned(), plugin: Arc::clone(plugin) };
+        self.view.update(|view| {
+            view.upcaster = Some(upcaster);
+            view.drop_candidate(digest);
+        });
+    }
+}
