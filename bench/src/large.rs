@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 use projectionist::{
     event::Position,
     log::{EventLog, LogSettings, embedded::EmbeddedLog},
-    projection,
+    projection::{self, Code},
     state::Checkpoint,
 };
 use projectionist_tests::program;
@@ -134,13 +134,17 @@ pub(crate) fn fold(who: &str, folder: &Path) -> Result<()> {
     let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(folder.join("log"), LogSettings::default())?);
     let plugin = replay::load("accounts", SETTINGS)?;
     let store = Store { folder: &folder.join("state"), partitions: 1, cache: STORE_CACHE };
-    let measured = replay::measured(&plugin, &store, Cores::One, |version, runtime| match who {
-        NATIVE => {
-            let (partition, policies) = (&version.state().partitions()[0], &plugin.settings().policies);
-            native::fold::<Accounts>(&*log, partition, policies)
-        }
-        _ => Ok(runtime.block_on(projection::fold(Arc::clone(version), Arc::clone(&log)))?),
-    })?;
+    let measured =
+        replay::measured(&Code::new("0", Arc::clone(&plugin)), &store, Cores::One, |version, runtime| {
+            match who {
+                NATIVE => {
+                    let (partition, policies) =
+                        (&version.state().partitions()[0], &plugin.settings().policies);
+                    native::fold::<Accounts>(&*log, partition, policies)
+                }
+                _ => Ok(runtime.block_on(projection::fold(Arc::clone(version), Arc::clone(&log)))?),
+            }
+        })?;
     let Checkpoint { position, digest, .. } = measured.checkpoint;
     let folded = Folded { position, digest: digest.to_string(), seconds: measured.seconds };
     println!("{}", serde_json::to_string(&folded)?);

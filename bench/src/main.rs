@@ -7,6 +7,7 @@
 //! - `visible.rs`, `read.rs`: how soon events are seen; reads of tables.
 //! - `reactions.rs`: how many events reactions answer.
 //! - `compare.rs`: how fast two states are compared.
+//! - `upcast.rs`: what it costs to give events another shape first.
 //! - `start.rs`, `idle.rs`: what versions take to start, and to do nothing.
 //! - `large.rs`, `long.rs`: whether it stays fast with much state and many events.
 //! - `http.rs`, `latency.rs`: the client that these use, and how long things take.
@@ -30,6 +31,7 @@ mod read;
 mod replay;
 mod report;
 mod start;
+mod upcast;
 mod visible;
 mod workload;
 
@@ -61,7 +63,7 @@ struct Benchmark {
     run: fn(&Input) -> Result<Vec<Figure>>,
 }
 
-const BENCHMARKS: [Benchmark; 15] = [
+const BENCHMARKS: [Benchmark; 16] = [
     Benchmark {
         name: "accounts",
         about: "Deposits with small JSON payloads are summed by account; state and checkpoint are durable. One core.",
@@ -118,6 +120,12 @@ const BENCHMARKS: [Benchmark; 15] = [
         name: "compare",
         about: "Two states of 1,000,000 rows each are walked side by side, as `projectionist compare` does. One core.",
         run: compare::run,
+    },
+    Benchmark {
+        name: "upcast",
+        about: "Commits of the history, forty times over (683,200 events), folded by `people`: given as they are recorded \
+                today, and as they were at first, which `split-author` splits before. One core.",
+        run: upcast::run,
     },
     Benchmark {
         name: "start",

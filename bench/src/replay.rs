@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow, ensure};
 use projectionist::{
     log::EventLog,
     plugin::{Host, HostSettings, Plugin, Policies, Settings},
-    projection::{self, Code, Version},
+    projection::{self, Code, Upcaster, Upcasters, Version},
     state::{Checkpoint, StateFolder, VersionState},
 };
 use projectionist_tests::components;
@@ -124,7 +124,7 @@ pub(crate) enum Cores {
 /// A log and a component that folds it.
 pub(crate) struct Replay {
     log: Arc<dyn EventLog>,
-    plugin: Arc<Plugin>,
+    code: Code,
     folder: tempfile::TempDir,
 }
 
@@ -136,7 +136,7 @@ impl Replay {
         let runtime = Runtime::new()?;
         let folder = tempfile::tempdir()?;
         let log = workload::fill(&runtime, &folder.path().join("log"), events)?;
-        Ok(Self { log, plugin: load(component, "")?, folder })
+        Ok(Self { log, code: code(component)?, folder })
     }
 
     /// What it folds.
@@ -146,7 +146,14 @@ impl Replay {
 
     /// Folds with another component from now on.
     fn load(&mut self, component: &str) -> Result<()> {
-        self.plugin = load(component, "")?;
+        self.code = code(component)?;
+        Ok(())
+    }
+
+    /// Folds what an upcaster makes of the events from now on.
+    pub(crate) fn upcast_by(&mut self, component: &str) -> Result<()> {
+        let upcaster = Upcaster { plugin: load(component, "")?, digest: component.to_owned() };
+        self.code = self.code.clone().upcast_by(Arc::new(Upcasters::default().with(upcaster)?));
         Ok(())
     }
 
@@ -174,7 +181,7 @@ impl Replay {
     }
 
     /// Times the component's fold of its log.
-    fn component(&self, cores: Cores, partitions: usize) -> Result<Measured> {
+    pub(crate) fn component(&self, cores: Cores, partitions: usize) -> Result<Measured> {
         self.measured(cores, partitions, |version, runtime| {
             let fold = projection::fold(Arc::clone(version), Arc::clone(&self.log));
             Ok(runtime.block_on(fold)?)
@@ -189,7 +196,7 @@ impl Replay {
         fold: impl FnOnce(&Arc<Version>, &Runtime) -> Result<()> + Send,
     ) -> Result<Measured> {
         let store = Store { folder: &self.folder.path().join("state"), partitions, cache: STORE_CACHE };
-        measured(&self.plugin, &store, cores, fold)
+        measured(&self.code, &store, cores, fold)
     }
 }
 
@@ -204,7 +211,7 @@ pub(crate) struct Store<'a> {
 /// Times a fold into an empty store on disk, its last durable commit included.
 /// Leaves no store behind.
 pub(crate) fn measured(
-    plugin: &Arc<Plugin>,
+    code: &Code,
     store: &Store<'_>,
     cores: Cores,
     fold: impl FnOnce(&Arc<Version>, &Runtime) -> Result<()> + Send,
@@ -212,8 +219,9 @@ pub(crate) fn measured(
     let measured = on(cores, || {
         let runtime = if store.partitions == 1 { single_thread()? } else { Runtime::new()? };
         let states = StateFolder::new(store.folder);
+        let plugin = code.plugin();
         let state = states.open(plugin.name(), "0", plugin.tables(), store.partitions, store.cache)?;
-        let version = Arc::new(Version::new(Code::new("0", Arc::clone(plugin)), Arc::new(state)));
+        let version = Arc::new(Version::new(code.clone(), Arc::new(state)));
         let begun = native::now();
         fold(&version, &runtime)?;
         let seconds = begun.elapsed().as_secs_f64();
@@ -223,6 +231,10 @@ pub(crate) fn measured(
     })?;
     std::fs::remove_dir_all(store.folder)?;
     Ok(measured)
+}
+
+fn code(component: &str) -> Result<Code> {
+    Ok(Code::new("0", load(component, "")?))
 }
 
 /// A component with the settings of its settings file.

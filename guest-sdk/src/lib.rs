@@ -142,7 +142,7 @@
 //! has elements, all at the position of the one that they come from. All else that
 //! an event has stays as it was. An upcaster remembers nothing.
 //!
-//! Upcasters can be written and tested natively; the server does not apply them yet.
+//! In the plug-ins folder it is at work at once: whatever its events are part of is made anew with it.
 //!
 //! # What is where
 //! - `table/`: [`Table`] with its cache, its [`Index`]es and ordered reads

@@ -27,6 +27,7 @@ targets, and writes docs/benchmarks.md with its charts:
   visible      from an append's answer until a table shows the event
   read         rows over HTTP, also beside a replay
   compare      two states of a million rows each, side by side
+  upcast       old events in their newest shape, beside new ones
   start        a version's code, from the compile cache or compiled
   idle         1,000 plug-ins with nothing to do
   reactions    events answered with events, and with calls over HTTP

@@ -11,11 +11,17 @@ use serde_json::{Map, Value, json};
 use super::{
     Context,
     exit::{Exit, Failure},
-    run::read_component,
-    support::{client::Place, log::Log, output::note, text, values::at_least_one},
+    support::{
+        client::Place,
+        component::{self, UpcasterFiles},
+        log::Log,
+        output::note,
+        text,
+        values::at_least_one,
+    },
 };
 use crate::{
-    fixture::{self, Component, Recording},
+    fixture::{self, Recording},
     log::Selection,
 };
 
@@ -50,6 +56,8 @@ pub struct Args {
     #[arg(long)]
     format: Option<Format>,
     #[command(flatten)]
+    upcasters: UpcasterFiles,
+    #[command(flatten)]
     place: Place,
 }
 
@@ -65,7 +73,7 @@ pub enum Format {
 /// Runs the command.
 pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let component = match component_file(&args)? {
-        Some((name, path)) => Some(load(name, &path).await?),
+        Some((name, path)) => Some(component::load(&path, name, &args.upcasters).await?),
         None => None,
     };
     let (events, more) = events(&args, context).await?;
@@ -115,12 +123,6 @@ fn component_file(args: &Args) -> Result<Option<(Option<String>, PathBuf)>, Fail
         }
         (name, Some(path)) => Ok(Some((name.clone(), path.clone()))),
     }
-}
-
-async fn load(name: Option<String>, path: &Path) -> Result<Component> {
-    let (stem, wasm, settings) = read_component(path)?;
-    let component = Component::load(&name.unwrap_or(stem), wasm, settings).await;
-    Ok(component.map_err(|error| Failure::new(Exit::Input, error.to_string()))?)
 }
 
 /// The events, and whether there are more.

@@ -14,6 +14,7 @@ use super::{
     exit::{Exit, Failure},
     query::parameter,
     support::{
+        component::{self, UpcasterFiles},
         json_table,
         ndjson::{Batches, Input, Options},
         output::{Output, note},
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     clock,
     log::{Append, Condition, EventLog, LogSettings, memory::MemoryLog},
-    plugin::{Host, HostSettings, Plugin, Settings, description::Kind, version_digest},
+    plugin::{Host, HostSettings, Plugin, description::Kind, version_digest},
     projection::{self, Code, Version},
     query::{self, MAX_LIMIT, Row, TableRead},
     state::{Checkpoint, VersionState},
@@ -64,12 +65,15 @@ pub struct Args {
     /// Fold only so many events
     #[arg(long, value_name = "NUMBER")]
     events_limit: Option<u64>,
+    #[command(flatten)]
+    upcasters: UpcasterFiles,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let question = args.query.as_deref().map(Question::read).transpose()?;
-    let (plugin, digest) = load(&args.component).await?;
+    let host = Host::new(HostSettings::default())?;
+    let (plugin, digest) = load(&host, &args.component).await?;
     if let Some(table) = &args.table {
         known_table(&plugin, table)?;
     }
@@ -77,7 +81,8 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let options = Options { limit: args.events_limit, ..Options::default() };
     fill(&log, Batches::read(args.events.clone(), options)?).await?;
     let state = Arc::new(VersionState::in_memory(plugin.tables(), plugin.partitions())?);
-    let version = Arc::new(Version::new(Code::new(&digest, Arc::clone(&plugin)), Arc::clone(&state)));
+    let code = Code::new(&digest, Arc::clone(&plugin)).upcast_by(args.upcasters.load(&host).await?);
+    let version = Arc::new(Version::new(code, Arc::clone(&state)));
     let started = clock::instant();
     let folded = projection::fold(Arc::clone(&version), log).await;
     let elapsed = started.elapsed();
@@ -93,33 +98,16 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
 }
 
 /// Loads the component with the settings beside it.
-async fn load(path: &Path) -> Result<(Arc<Plugin>, String)> {
-    let (name, wasm, settings) = read_component(path)?;
-    let host = Host::new(HostSettings::default())?;
+async fn load(host: &Host, path: &Path) -> Result<(Arc<Plugin>, String)> {
+    let (name, wasm, settings) = component::read_parsed(path)?;
     let plugin = host.load(&name, &wasm, &settings).await;
     let plugin = plugin.map_err(|error| Failure::new(Exit::Input, error.to_string()))?;
     if plugin.kind() == Kind::Upcaster {
         let message = format!("{} is an upcaster: it folds nothing by itself", path.display());
-        return Err(Failure::new(Exit::Input, message).into());
+        let hint = "give it with --upcaster beside a plug-in that folds";
+        return Err(Failure::new(Exit::Input, message).hint(hint).into());
     }
     Ok((plugin, version_digest(&wasm, &settings)))
-}
-
-/// A component's name and bytes, and the settings beside it.
-pub(super) fn read_component(path: &Path) -> Result<(String, Vec<u8>, Settings)> {
-    let wasm = std::fs::read(path)
-        .map_err(|error| Failure::new(Exit::Input, format!("{} cannot be read: {error}", path.display())))?;
-    let settings_path = path.with_extension("toml");
-    let settings = match std::fs::read_to_string(&settings_path) {
-        Ok(text) => Settings::parse(&text).with_context(|| settings_path.display().to_string())?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Settings::default(),
-        Err(error) => {
-            let path = settings_path.display();
-            return Err(Failure::new(Exit::Input, format!("{path} cannot be read: {error}")).into());
-        }
-    };
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok((name, wasm, settings))
 }
 
 fn known_table(plugin: &Plugin, name: &str) -> Result<(), Failure> {

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use super::{
     Context,
     exit::{Exit, Failure},
-    run::read_component,
     support::{
+        component::{self, UpcasterFiles},
         output::{Colour, Output},
         text,
     },
 };
 use crate::{
     clock,
-    fixture::{self, Component, Fault, Fixture, Line, Outcome},
+    fixture::{self, Fault, Fixture, Line, Outcome},
     plugin::Stream,
 };
 
@@ -39,6 +39,8 @@ pub struct Args {
     /// Show which fixtures there are, and play none
     #[arg(long)]
     list: bool,
+    #[command(flatten)]
+    upcasters: UpcasterFiles,
 }
 
 /// Runs the command.
@@ -48,9 +50,7 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     if args.list {
         return list(&fixtures, output);
     }
-    let (name, wasm, settings) = read_component(&args.component)?;
-    let component = Component::load(&name, wasm, settings).await;
-    let component = component.map_err(|error| Failure::new(Exit::Input, error.to_string()))?;
+    let component = component::load(&args.component, None, &args.upcasters).await?;
     let started = clock::instant();
     let mut failed = Vec::new();
     for fixture in &fixtures {

@@ -172,7 +172,9 @@ impl Supervisor {
             }
             if !self.candidates.iter().any(Candidate::is_loading) {
                 // Whoever asked may have gone away.
-                self.waiting.drain(..).for_each(|reply| drop(reply.send(())));
+                for reply in self.waiting.drain(..) {
+                    let _ = reply.send(());
+                }
             }
         }
     }
