@@ -10,6 +10,8 @@ mod forget;
 mod live;
 mod orders;
 mod reaction;
+#[cfg(test)]
+mod tests;
 
 pub(super) use orders::{Delivery, Ordered};
 pub use orders::{OrderError, Wish};
