@@ -176,4 +176,14 @@ fn what_belongs_to_no_version_any_more_goes_at_the_next_start() {
     let status = server.until_live("event-types");
     assert_eq!(status["deployments"][0]["events"], 0, "{status:#}");
     server.until_live(METER);
+
+    // Without its records nothing is forgotten: it goes on with what is there.
+    server.kill();
+    fs::remove_file(server.data().join("catalog.redb")).unwrap();
+    server.restart();
+    let status = server.until_live(METER);
+    assert_eq!(status["deployments"][0]["events"], 0, "{status:#}");
+    for file in &before {
+        assert!(file.exists(), "{} is gone", file.display());
+    }
 }

@@ -174,7 +174,10 @@ impl Store {
             let digest = file.to_str().and_then(|file| file.strip_suffix(".wasm"));
             let Some(digest) = digest.filter(|digest| is_digest(digest)) else { continue };
             if !versions.iter().any(|version| version.component == digest) {
-                tracing::info!(component = digest, "no version uses it any more: deleted");
+                tracing::info!(
+                    component = digest,
+                    "a component is deleted, since it is of no version on record"
+                );
                 self.drop_component(digest);
             }
         }

@@ -38,7 +38,11 @@ impl StateFolder {
             left.retain(|file| is_left(file) && folder.join(file).is_file());
             for file in &left {
                 let path = folder.join(file);
-                tracing::info!(plugin = name, file, "a process that was killed had left it: deleted");
+                tracing::info!(
+                    plugin = name,
+                    file,
+                    "a file is deleted, since it is of no version on record or not whole"
+                );
                 gone(fs::remove_file(&path)).map_err(origin(&path).io("delete what is left"))?;
             }
             if !left.is_empty() {
