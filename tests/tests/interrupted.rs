@@ -2,7 +2,11 @@
 //! replay, a plug-ins folder that goes away and comes back.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-use std::fs;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use projectionist_tests::{Server, components, wait};
 use serde_json::{Value, json};
@@ -124,4 +128,62 @@ fn compiled_code_goes_when_nothing_can_use_it() {
     server.until_health(METER, "retired");
     server.run(&["purge", METER]).ok();
     assert!(compiled(&server).is_empty(), "{:?}", compiled(&server));
+}
+
+/// A version is forgotten on record first, then its files are deleted: a kill in between leaves them.
+#[test]
+fn what_belongs_to_no_version_any_more_goes_at_the_next_start() {
+    let mut server = filled(10);
+    for name in [METER, "event-types", "echo"] {
+        server.drop_in(name);
+        server.until_live(name);
+    }
+    fs::remove_file(server.plugin_file("event-types")).unwrap();
+    server.until_health("event-types", "retired");
+    server.kill();
+    let (states, code) = (server.data().join("state"), server.data().join("components"));
+    let list = |folder: &Path| -> BTreeSet<PathBuf> {
+        fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect()
+    };
+    let known = || [METER, "event-types", "echo"].map(|name| list(&states.join(name))).into_iter().flatten();
+    let before: Vec<PathBuf> = known().chain(list(&code)).collect();
+    assert!(before.contains(&states.join("echo/reaction.redb")), "{before:?}");
+    assert_eq!(before.len(), 3 + 3, "{before:?}");
+
+    let forgotten = "f0".repeat(32);
+    let left = [
+        states.join(METER).join(format!("{forgotten}.redb")),
+        states.join("echo").join(format!("{forgotten}.2-of-4.redb")),
+        states.join(format!("purged/{forgotten}.redb")),
+        states.join(METER).join(format!("{forgotten}.at-7.1-of-1.redb")),
+        code.join(format!("{forgotten}.wasm")),
+    ];
+    let foreign = [states.join(METER).join("notes.redb"), code.join("notes.wasm"), states.join("notes")];
+    fs::create_dir(states.join("purged")).unwrap();
+    for file in left.iter().chain(&foreign) {
+        fs::write(file, "x").unwrap();
+    }
+    server.restart();
+    for file in &left {
+        assert!(!file.exists(), "{} is still there", file.display());
+    }
+    assert!(!states.join("purged").exists());
+    for file in before.iter().chain(&foreign) {
+        assert!(file.exists(), "{} is gone", file.display());
+    }
+    // What has retired is put back into service with what it has.
+    server.drop_in("event-types");
+    let status = server.until_live("event-types");
+    assert_eq!(status["deployments"][0]["events"], 0, "{status:#}");
+    server.until_live(METER);
+
+    // Without its records nothing is forgotten: it goes on with what is there.
+    server.kill();
+    fs::remove_file(server.data().join("catalog.redb")).unwrap();
+    server.restart();
+    let status = server.until_live(METER);
+    assert_eq!(status["deployments"][0]["events"], 0, "{status:#}");
+    for file in &before {
+        assert!(file.exists(), "{} is gone", file.display());
+    }
 }

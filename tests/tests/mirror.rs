@@ -98,6 +98,24 @@ fn what_readers_ask_is_asked_of_the_candidate_as_well() {
     assert_eq!(server.run(&["mirror", "churn"]).code, Some(4));
 }
 
+/// The candidate stands where the log ends: what it would answer is no answer to what was.
+#[test]
+fn looking_back_is_no_read_of_the_live_state() {
+    let (server, _) = with_candidate();
+    server.run(&["mirror", "churn", "--share", "1"]).ok();
+    let read = |path: &str| server.get(&format!("/projections/churn/{path}"));
+    assert_eq!(read("tables/files/kept?at=1").ok()["value"]["changes"], 1);
+    read("tables/files/moved?at=1").problem(404);
+    assert_eq!(read("tables/files?at=1").ok()["rows"].as_array().unwrap().len(), 1);
+    assert_eq!(read("queries/hottest?limit=1&at=1").ok().as_array().unwrap().len(), 1);
+    let path = "/projections/churn/queries/hottest?at=1";
+    server.client().post(path, JSON, json!({"limit": 1}).to_string()).ok();
+    // This one is, and what was asked before it would have been counted by now.
+    assert_eq!(read("tables/files/kept").ok()["value"]["changes"], 1);
+    let status = until_asked(&server, 1);
+    assert_eq!((&status["same"], &status["not-comparable"]), (&json!(1), &json!(0)), "{status}");
+}
+
 #[test]
 fn a_mirror_ends_with_its_candidate() {
     let (server, version) = with_candidate();

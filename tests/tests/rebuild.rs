@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, thread, time::Duration};
 
 use mail_provider::{Behaviour, Provider};
-use projectionist_tests::{Random, Server, components, wait};
+use projectionist_tests::{Random, Server, components, live, wait};
 use serde_json::{Value, json};
 
 /// The settings of `activation-mail` and `reminder` for a provider.
@@ -138,6 +138,62 @@ fn a_version_that_follows_a_retired_one_makes_its_tables_anew_as_well() {
         assert!(deployment["events"].as_u64().is_some_and(|events| events > 0), "{deployment}");
         assert_eq!((server.state_digest("reminder"), provider.seen().calls), before);
     }
+}
+
+/// What is at work may be replaced while another version is on trial: that one makes its tables anew
+/// of what is handled when it is told to take over, not of what was when it came.
+#[test]
+fn a_version_on_trial_begins_to_make_its_tables_anew_when_it_is_told_to_take_over() {
+    let provider = Provider::start().unwrap();
+    let server = Server::start();
+    for name in ["activation-mail", "reminder"] {
+        server.configure(name, &settings(&provider, &server, 3_600));
+        server.drop_in(name);
+        server.until_live(name);
+    }
+    let mut accounts = 0;
+    let stands = || {
+        let state = live(&server.until_live("reminder"))["state"].clone();
+        (state["position"].clone(), state["events"].clone(), state["digest"].clone())
+    };
+    // Their mails are sent, and the reminder has set a timer for each.
+    let mut more_accounts = || {
+        server.client().append(&(accounts + 1..=accounts + 5).map(created).collect::<Vec<_>>());
+        accounts += 5;
+        let timers = || server.get("/reactions/reminder").ok()["timers"].as_u64();
+        wait::until_true("all have timers", || timers() == Some(accounts));
+        (stands(), accounts)
+    };
+    let first = more_accounts();
+
+    let compiled = || fs::read_dir(server.data().join("cache/components")).unwrap().count();
+    let before = compiled();
+    let file = server.folder().join("tried.wasm");
+    components::put(&file, &components::remarked(&components::bytes("reminder"), "on trial"));
+    server.run(&["deploy", "--hold", "--name", "reminder", file.to_str().unwrap()]).ok();
+    wait::until_true("it is compiled", || compiled() > before);
+    let status = server.status("reminder").unwrap();
+    let candidate = status["versions"].as_array().unwrap().iter().find(|version| version["held"] == true);
+    let candidate = &candidate.unwrap()["digest"];
+    more_accounts();
+    replace(&server, "reminder", "between");
+    let before = more_accounts();
+    assert_ne!(before, first);
+
+    server.run(&["promote", "reminder", "--yes"]).ok();
+    let status = server.until_status("reminder", "has promoted it", |status| status["live"] == *candidate);
+    assert!(status["deployments"][0]["events"].as_u64() > Some(0), "it makes them anew: {status}");
+    let timers = || server.get("/reactions/reminder").ok()["timers"].as_u64().unwrap();
+    assert_eq!((stands(), timers()), before);
+    let last = more_accounts();
+    replace(&server, "reminder", "at the end");
+    assert_eq!((stands(), timers()), last);
+    // All timers are those of accounts that are known.
+    server
+        .client()
+        .append(&(1..=last.1).map(|id| event(id, "account.activated", json!({}))).collect::<Vec<_>>());
+    server.until_live("reminder");
+    assert_eq!((timers(), provider.seen().mails.len() as u64), (0, last.1), "one mail for each");
 }
 
 /// The version that takes over handles the event of a timer that the one before could not

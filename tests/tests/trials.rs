@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::{
+    fs,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -236,6 +237,18 @@ fn what_cannot_be_done_says_why() {
     let post = |path: &str, body: &str| server.client().post(path, "application/json", body);
     post("/projections/meter/promote", "{\"versoin\": 1}").problem(400);
     assert_eq!(server.get("/projections/meter/plan?action=undo").problem(400)["parameter"], "action");
+
+    // Nor with what is out of service, so that it can be purged.
+    fs::remove_file(server.plugin_file(METER)).unwrap();
+    server.until_health(METER, "retired");
+    refused(&["deploy", "--hold", "--name", METER, "other.wasm"], 5, "other.wasm cannot be read");
+    for arguments in [["deploy", "--hold"].as_slice(), &["deploy"]] {
+        let other = components::path("counts");
+        let arguments = [arguments, &["--name", METER, other.to_str().unwrap()]].concat();
+        refused(&arguments, 6, "\"meter\" is retired, since its file was removed; put it back first");
+    }
+    server.run(&["purge", METER]).ok();
+    assert_eq!(server.status(METER), None);
 }
 
 #[test]

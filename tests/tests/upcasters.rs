@@ -146,6 +146,13 @@ fn old_events_are_split_for_those_who_want_them_and_nothing_else_changes() {
     let reason = status["deployments"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("missing field `name`"), "{reason}");
     assert_eq!(status["live"], stood[4].0.as_str(), "what answers stays as it is");
+
+    // What a version is made with is kept for as long as it is, though the upcaster itself is forgotten.
+    server.run(&["purge", "split-author"]).ok();
+    server.kill();
+    server.restart();
+    assert_eq!(version_and_state(&server, "people"), stood[4]);
+    assert!(server.status("split-author").is_none());
 }
 
 /// A setting of the upcaster of the tests: what it makes of what.

@@ -192,7 +192,10 @@ impl Deployer {
     ) -> Result<Self, StateError> {
         let catalog = Catalog::open(&settings.data.join("catalog.redb"))?;
         let store = Store::new(&settings.data, settings.state_cache_bytes);
-        store.tidy(&catalog.all_versions()?);
+        // A catalog that is new has forgotten nothing: what is there is taken up again.
+        if !catalog.deployments(1)?.is_empty() {
+            store.tidy(&catalog.all_versions()?);
+        }
         let snapshotting = Arc::new(Semaphore::new(1));
         let upcasters = AtWork::default();
         let context = supervisor::Context { host, scheduler, log, catalog, store, upcasters, snapshotting };

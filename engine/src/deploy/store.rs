@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::{
     event::Position,
     plugin::{Plugin, description::Kind},
-    state::{KeptState, StateError, StateFolder, VersionState, View, catalog::VersionRecord},
+    state::{KeptState, StateError, StateFolder, VersionState, View, catalog::VersionRecord, is_digest},
 };
 
 /// `components/<digest>.wasm`, `rooms/`; for state see [`StateFolder`].
@@ -159,13 +159,27 @@ impl Store {
         self.state.give_up(name, digest, at)
     }
 
-    /// Deletes what a process that was killed has left of snapshots.
+    /// Deletes what a process that was killed has left of state and code: of snapshots what is not
+    /// whole, and all of versions that are not on record, as when it had just forgotten them.
     pub(super) fn tidy(&self, versions: &[VersionRecord]) {
         let is_known = |name: &str, digest: &str| {
             versions.iter().any(|version| version.name == name && version.digest == digest)
         };
         if let Err(error) = self.state.tidy(is_known) {
-            tracing::warn!(%error, "what an earlier run left of snapshots was not deleted");
+            tracing::warn!(%error, "what an earlier run left of states was not deleted");
+        }
+        // One that cannot be listed has nothing that could be in the way.
+        for entry in fs::read_dir(&self.components).into_iter().flatten().flatten() {
+            let file = entry.file_name();
+            let digest = file.to_str().and_then(|file| file.strip_suffix(".wasm"));
+            let Some(digest) = digest.filter(|digest| is_digest(digest)) else { continue };
+            if !versions.iter().any(|version| version.needs(digest)) {
+                tracing::info!(
+                    component = digest,
+                    "a component is deleted, since it is of no version on record"
+                );
+                self.drop_component(digest);
+            }
         }
     }
 

@@ -11,6 +11,8 @@ mod live;
 mod orders;
 mod reaction;
 mod recast;
+#[cfg(test)]
+mod tests;
 mod upcaster;
 
 pub(super) use orders::{Delivery, Ordered};

@@ -125,6 +125,21 @@ impl StateFolder {
         }
     }
 
+    /// The version whose state a file holds, as far as its name says: what [`file`](Self::file)
+    /// calls it, and nothing else.
+    pub(super) fn version_in(file: &str) -> Option<&str> {
+        let stem = file.strip_suffix(".redb")?;
+        let (digest, number, partitions) = match stem.split_once('.') {
+            Some((digest, place)) => {
+                let (number, partitions) = place.split_once("-of-")?;
+                (digest, number.parse().ok()?, partitions.parse().ok()?)
+            }
+            None => (stem, 1, 1),
+        };
+        let is_it = (1..=partitions).contains(&number) && Self::file(digest, number, partitions) == file;
+        (is_it && is_digest(digest)).then_some(digest)
+    }
+
     pub(super) fn of_name(&self, name: &str) -> Result<PathBuf, StateError> {
         check(name)?;
         Ok(self.folder.join(name))
@@ -141,6 +156,11 @@ pub(super) fn gone(result: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
+}
+
+/// Whether this is what tells versions from one another, and components: 32 bytes in hexadecimal.
+pub fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Only what stays one component of a path.

@@ -4,7 +4,7 @@
 //! `<digest>.at-<position>.<partition>-of-<partitions>.redb`. Each is written under another name and
 //! renamed when it is durable, so one that is there is whole.
 
-use std::{collections::BTreeMap, ffi::OsStr, fs, io, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 use super::{
     VersionState, View,
@@ -14,7 +14,7 @@ use super::{
 use crate::event::Position;
 
 /// What a file is called until it is whole.
-const PART: &str = "part";
+pub(super) const PART: &str = "part";
 
 /// A state that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +26,10 @@ pub struct KeptState {
 }
 
 /// What the name of a file says.
-struct Named {
-    digest: String,
-    position: Position,
-    partitions: usize,
+pub(super) struct Named {
+    pub(super) digest: String,
+    pub(super) position: Position,
+    pub(super) partitions: usize,
 }
 
 impl StateFolder {
@@ -103,32 +103,7 @@ impl StateFolder {
         self.open(name, digest, tables, partitions, cache_bytes)
     }
 
-    /// Deletes what a process that was killed had not finished, and what is kept of versions of
-    /// which nothing is known.
-    pub fn tidy(&self, is_known: impl Fn(&str, &str) -> bool) -> Result<(), StateError> {
-        let list = |path: &PathBuf| match fs::read_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            entries => entries.map(Some).map_err(origin(path).io("list the folder")),
-        };
-        for entry in list(&self.folder)?.into_iter().flatten().flatten() {
-            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
-            for file in list(&entry.path())?.into_iter().flatten().flatten() {
-                if file.path().extension() == Some(OsStr::new(PART)) {
-                    gone(fs::remove_file(file.path())).map_err(origin(&file.path()).io("delete a part"))?;
-                }
-            }
-            for (path, named) in self.named(&name)? {
-                let whole = self.kept(&name, &named.digest)?;
-                let is_whole = whole.iter().any(|kept| kept.position == named.position);
-                if !is_whole || !is_known(&name, &named.digest) {
-                    gone(fs::remove_file(&path)).map_err(origin(&path).io("delete a kept state"))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn named(&self, name: &str) -> Result<Vec<(PathBuf, Named)>, StateError> {
+    pub(super) fn named(&self, name: &str) -> Result<Vec<(PathBuf, Named)>, StateError> {
         let folder = self.of_name(name)?;
         let entries = match fs::read_dir(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -148,10 +123,13 @@ fn file(digest: &str, position: Position, number: usize, partitions: usize) -> S
     format!("{digest}.at-{position}.{}-of-{partitions}.redb", number + 1)
 }
 
-fn named(file: &str) -> Option<Named> {
-    let (digest, rest) = file.strip_suffix(".redb")?.split_once(".at-")?;
+/// What the name of a file says, if it is one of these.
+pub(super) fn named(name: &str) -> Option<Named> {
+    let (digest, rest) = name.strip_suffix(".redb")?.split_once(".at-")?;
     let (position, rest) = rest.split_once('.')?;
-    let (_, partitions) = rest.split_once("-of-")?;
-    let (position, partitions) = (position.parse().ok()?, partitions.parse().ok()?);
-    Some(Named { digest: digest.to_owned(), position, partitions })
+    let (number, partitions) = rest.split_once("-of-")?;
+    let (position, number, partitions) =
+        (position.parse().ok()?, number.parse::<usize>().ok()?, partitions.parse().ok()?);
+    let is_it = (1..=partitions).contains(&number) && file(digest, position, number - 1, partitions) == name;
+    is_it.then(|| Named { digest: digest.to_owned(), position, partitions })
 }

@@ -19,7 +19,7 @@
 //!   and what came of it.
 //! - `succession.rs`: how a reaction's file goes from one version to the next.
 //! - [`StateFolder`] (`folder.rs`): where their files lie; [`KeptState`] (`kept.rs`): states that are
-//!   kept to look back.
+//!   kept to look back. `tidy.rs`: which of them are deleted at a start.
 //! - [`catalog`]: which versions there are, which one is live, how it came to be.
 //! - [`SchemaStore`] (`schemas.rs`): registered schemas of events.
 //! - [`key`]: keys, in FoundationDB's tuple encoding. [`value`]: values, in
@@ -52,6 +52,7 @@ mod snapshot;
 mod succession;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod uncommitted;
 pub mod value;
 mod version;
@@ -63,7 +64,7 @@ pub use compare::{Differences, RowDifference, compare};
 pub use dead_letter::DeadLetter;
 pub use digest::Digest;
 pub use error::StateError;
-pub use folder::StateFolder;
+pub use folder::{StateFolder, is_digest};
 pub use journal::{Answered, Call, CallOutcome, Header};
 pub use kept::KeptState;
 pub(crate) use known::Known;

@@ -179,3 +179,46 @@ fn a_replay_over_a_restart_is_one() {
     assert_eq!(begin("one", 107, 12), Replay { micros: 1_000_000, events: 7 });
     assert_eq!(begin("none", 5, 12), Replay::default());
 }
+
+#[test]
+fn a_version_that_was_live_stands_by_again_when_its_deployment_is_aborted() {
+    let catalog = Catalog::in_memory().unwrap();
+    for (digest, second) in [("one", 1), ("two", 3)] {
+        deploy(&catalog, version("churn", digest, second));
+        catalog.promote("churn", digest, at(second + 1), None).unwrap();
+    }
+    for held in [true, false] {
+        let again = VersionRecord { held, ..version("churn", "one", 5) };
+        catalog.deploy(again, Order::default(), false).unwrap();
+        assert_eq!(catalog.version("churn", "one").unwrap().unwrap().promoted, Some(at(2)));
+        assert!(
+            !catalog.abort("churn", "one", at(6), Order::default()).unwrap(),
+            "its state would be deleted"
+        );
+        assert_eq!(stations(&catalog, "churn"), ["two Live", "one Standby"]);
+    }
+    // Nor is its state deleted when something newer comes instead.
+    deploy(&catalog, version("churn", "one", 7));
+    deploy(&catalog, version("churn", "three", 8));
+    assert_eq!(stations(&catalog, "churn"), ["two Live", "one Standby", "three Candidate"]);
+
+    // The state of one that has failed is deleted before it is deployed again.
+    deploy(&catalog, version("churn", "one", 9));
+    catalog.fail("churn", "one", "it traps", at(10), None).unwrap();
+    deploy(&catalog, version("churn", "one", 11));
+    assert!(catalog.abort("churn", "one", at(12), Order::default()).unwrap());
+    assert_eq!(stations(&catalog, "churn"), ["two Live", "three Retired"]);
+}
+
+/// A kill finds both or neither: a version that retired while its file was noted as there would
+/// not be put back into service by the file that is back.
+#[test]
+fn that_a_file_is_gone_is_noted_with_what_retires() {
+    let catalog = Catalog::in_memory().unwrap();
+    deploy(&catalog, version("churn", "one", 1));
+    catalog.promote("churn", "one", at(2), None).unwrap();
+    assert_eq!(catalog.file("churn").unwrap().as_deref(), Some("one"));
+    assert!(catalog.retire("churn", at(3)).unwrap());
+    assert_eq!(stations(&catalog, "churn"), ["one Retired"]);
+    assert_eq!(catalog.file("churn").unwrap(), None);
+}

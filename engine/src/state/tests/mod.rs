@@ -1,10 +1,11 @@
 //! What `VersionState` and `PartitionState` promise. `books.rs`: the books of reactions. `compare.rs`: two states beside one another. `crash.rs` tries to break it by crashes,
-//! `files.rs` by files that are not what they should be.
+//! `files.rs` by files that are not what they should be, `tidy.rs` by files that a kill has left.
 
 mod books;
 mod compare;
 mod crash;
 mod files;
+mod tidy;
 
 use std::{collections::BTreeMap, sync::Arc};
 
