@@ -263,6 +263,24 @@ fn an_upcaster_on_trial_is_promoted_and_rolled_back_from() {
 }
 
 #[test]
+fn an_upcaster_that_remembers_what_came_before_is_caught() {
+    let server = Server::start();
+    put_upcaster(&server, "mine", "a", "b");
+    server.until_health("mine", "ok");
+    server.drop_in("event-types");
+    let events: Vec<Value> = (0..40).map(|number| event(number, "a", json!(number % 3))).collect();
+    server.client().append(&events);
+    server.until_live("event-types");
+    server.run(&["verify", "event-types"]).ok();
+    let events: Vec<Value> = (40..80).map(|number| event(number, "a", json!("remembers"))).collect();
+    server.client().append(&events);
+    server.until_live("event-types");
+    let verified = server.run(&["verify", "event-types"]);
+    assert_eq!(verified.code, Some(1), "{verified:#?}");
+    assert!(verified.output.contains("position 42"), "{verified:#?}");
+}
+
+#[test]
 fn kills_while_upcasters_come_and_go_lose_nothing() {
     let mut random = Random::printed();
     let mut server = Server::start();

@@ -236,7 +236,7 @@ impl Runner {
                         self.save(None)?;
                     }
                     if idle_at <= Instant::now() {
-                        self.instance = None;
+                        self.rest();
                     }
                 },
             }
@@ -317,9 +317,15 @@ impl Runner {
         }
         if self.instance.is_some() && self.restart_due().is_some_and(|due| last >= due) {
             self.gather().await?;
-            self.instance = None;
+            self.rest();
         }
         self.clear_suspect()
+    }
+
+    /// Gives the instances back.
+    fn rest(&mut self) {
+        self.instance = None;
+        self.source.rest();
     }
 
     /// The position at which the instance is done with, however well it does.

@@ -96,6 +96,13 @@ impl Source {
         self.newest(block.select(block.between(position, position), |_| true)).await
     }
 
+    /// Gives back the instances of upcasters; what comes next is given to fresh ones.
+    pub(crate) fn rest(&mut self) {
+        if let Some((upcasting, _)) = &mut self.upcasting {
+            upcasting.rest();
+        }
+    }
+
     /// The types that are read from the log; `None`: all.
     pub(crate) fn types(&self) -> Option<&[String]> {
         self.types.as_deref()

@@ -221,8 +221,19 @@ impl Upcasting {
         Ok(Some(next.build()))
     }
 
+    /// Gives the instances back; what comes next is given to fresh ones.
+    pub(crate) fn rest(&mut self) {
+        self.instances.fill_with(|| None);
+    }
+
     /// Asks an upcaster. Of events that it cannot take, the first is told.
     async fn ask(&mut self, upcaster: usize, taken: &Block) -> Result<Upcast, Halt> {
+        if self.instances[upcaster].is_some()
+            && let Ok(answer) = self.call(upcaster, taken).await?
+        {
+            return Ok(answer);
+        }
+        // An instance may have held on to too much of what came before: now it is a fresh one.
         let reason = match self.call(upcaster, taken).await? {
             Ok(answer) => return Ok(answer),
             Err(ApplyError::Failure { position, message }) => {

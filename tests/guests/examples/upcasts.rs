@@ -1,6 +1,7 @@
 //! An upcaster, set up by its settings: `from` and `to` are types, `from-schema` and `to-schema` what events
 //! name as their dataschema. What it makes of an event, the event's data say: `3` is split into three, each
-//! with its number as data; `0` is dropped; `same` keeps its data; `fails` and `panics` do.
+//! with its number as data; `0` is dropped; `same` keeps its data; `fails` and `panics` do; `remembers` is split into
+//! one to three, by how many events there were before: which is just what an upcaster must not do.
 #![cfg(target_arch = "wasm32")]
 #![allow(unsafe_code, reason = "what is generated exports functions")]
 
@@ -11,6 +12,8 @@ mod bindings {
     wit_bindgen::generate!({ path: "../../wit/0.1.0", world: "upcaster-plugin" });
 }
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bindings::{
     exports::projectionist::plugin::{
         plugin::{self, Changes, QueryFailure},
@@ -18,6 +21,9 @@ use bindings::{
     },
     projectionist::plugin::events::{Block, Span},
 };
+
+/// How many events said `remembers`.
+static SEEN: AtomicU32 = AtomicU32::new(0);
 
 struct Upcasts;
 
@@ -56,7 +62,11 @@ impl upcaster::Guest for Upcasts {
                     return Err(Failure { position: head.position, message: "as it was told".to_owned() });
                 }
                 count => {
-                    for number in 1..=count.parse::<u32>().unwrap_or(0) {
+                    let count = match count {
+                        "remembers" => SEEN.fetch_add(1, Ordering::Relaxed) % 3 + 1,
+                        count => count.parse::<u32>().unwrap_or(0),
+                    };
+                    for number in 1..=count {
                         let data = number.to_string();
                         let span = Span { offset: made.bytes.len() as u32, length: data.len() as u32 };
                         made.bytes.extend_from_slice(data.as_bytes());
