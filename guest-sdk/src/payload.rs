@@ -62,10 +62,13 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(content_type: &str, data: &'a [u8])
 }
 
 /// Encodes a payload as the content type says; as JSON where there is none.
-pub(crate) fn encode(content_type: &str, data: &impl Serialize) -> Result<Vec<u8>, String> {
+pub(crate) fn encode(content_type: &str, data: &impl Serialize, bytes: &mut Vec<u8>) -> Result<(), String> {
     let encoded = match Format::of(content_type) {
-        Some(Format::MessagePack) => rmp_serde::to_vec_named(data).map_err(|error| error.to_string()),
-        _ => serde_json::to_vec(data).map_err(|error| error.to_string()),
+        Some(Format::MessagePack) => {
+            let mut serializer = rmp_serde::Serializer::new(&mut *bytes).with_struct_map();
+            data.serialize(&mut serializer).map_err(|error| error.to_string())
+        }
+        _ => serde_json::to_writer(&mut *bytes, data).map_err(|error| error.to_string()),
     };
     encoded.map_err(|reason| format!("the new data cannot be written: {reason}"))
 }

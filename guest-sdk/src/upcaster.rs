@@ -20,7 +20,7 @@ pub trait Upcaster: 'static {
     const SUMMARY: &'static str;
     const UPCASTS: &'static [UpcastDescription];
     /// Makes of an event what the upcast of this number does.
-    fn upcast(number: usize, event: &Event<'_>) -> Result<Vec<New>, String>;
+    fn upcast(number: usize, event: &Event<'_>, made: &mut New) -> Result<(), String>;
 }
 
 /// Says that an upcaster is used, so that the compiler does not call its code dead
@@ -52,21 +52,33 @@ impl Shape {
     }
 }
 
-/// Data in the new shape.
+/// Data in their new shape, one behind the other.
 #[doc(hidden)]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct New(Vec<u8>);
+#[derive(Debug, Default)]
+pub struct New {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl New {
+    fn push(&mut self, event: &Event<'_>, data: &impl Serialize) -> Result<(), String> {
+        let offset = self.bytes.len();
+        payload::encode(event.content_type(), data, &mut self.bytes)?;
+        self.spans.push(Span { offset: offset as u32, length: (self.bytes.len() - offset) as u32 });
+        Ok(())
+    }
+}
 
 /// One event of another.
 #[doc(hidden)]
-pub fn one(event: &Event<'_>, data: impl Serialize) -> Result<Vec<New>, String> {
-    payload::encode(event.content_type(), &data).map(|data| vec![New(data)])
+pub fn one(event: &Event<'_>, data: impl Serialize, made: &mut New) -> Result<(), String> {
+    made.push(event, &data)
 }
 
 /// One event of another, or none.
 #[doc(hidden)]
-pub fn perhaps(event: &Event<'_>, data: Option<impl Serialize>) -> Result<Vec<New>, String> {
-    data.map_or(Ok(Vec::new()), |data| one(event, data))
+pub fn perhaps(event: &Event<'_>, data: Option<impl Serialize>, made: &mut New) -> Result<(), String> {
+    data.map_or(Ok(()), |data| made.push(event, &data))
 }
 
 /// Several events of another, in this order.
@@ -74,8 +86,9 @@ pub fn perhaps(event: &Event<'_>, data: Option<impl Serialize>) -> Result<Vec<Ne
 pub fn several(
     event: &Event<'_>,
     data: impl IntoIterator<Item = impl Serialize>,
-) -> Result<Vec<New>, String> {
-    data.into_iter().map(|data| payload::encode(event.content_type(), &data).map(New)).collect()
+    made: &mut New,
+) -> Result<(), String> {
+    data.into_iter().try_for_each(|data| made.push(event, &data))
 }
 
 /// What a method that can fail has said.
@@ -99,19 +112,18 @@ pub(crate) struct Made {
 
 /// Gives events of a block their new shape, or says which one cannot have it.
 pub(crate) fn upcast<U: Upcaster>(block: Block<'_>) -> Result<Made, (u64, String)> {
-    let mut made = Made::default();
+    // What is made is often a little more than it is made of.
+    let mut new = New { bytes: Vec::with_capacity(block.bytes.len() * 3 / 2), spans: Vec::new() };
+    let mut shapes = Vec::with_capacity(block.heads.len());
     for (place, head) in (0..).zip(block.heads) {
         let event = Event::new(block, head);
         let failed = |reason: String| (head.position, reason);
         let number = U::UPCASTS.iter().position(|upcast| upcast.from.is_of(&event));
         let number = number.ok_or_else(|| failed("the upcaster does not take it".to_owned()))?;
-        for New(data) in U::upcast(number, &event).map_err(failed)? {
-            let span = Span { offset: made.bytes.len() as u32, length: data.len() as u32 };
-            made.bytes.extend_from_slice(&data);
-            made.shapes.push((place, span));
-        }
+        U::upcast(number, &event, &mut new).map_err(failed)?;
+        shapes.extend(new.spans.drain(..).map(|span| (place, span)));
     }
-    Ok(made)
+    Ok(Made { shapes, bytes: new.bytes })
 }
 
 /// What an upcaster says about itself.

@@ -11,10 +11,7 @@ use bytemuck::{Pod, Zeroable};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
-use super::{
-    Attribute, CORRELATION, DATASCHEMA, Envelope, Event, Position, Timestamp,
-    cloudevents::DEFAULT_CONTENT_TYPE,
-};
+use super::{Attribute, CORRELATION, DATASCHEMA, Envelope, Event, Position, Timestamp};
 
 /// A slice of a block's `bytes`.
 #[repr(C)]
@@ -174,23 +171,8 @@ impl Block {
 
     /// The extension attribute of this name, if it is text. Decodes no more than it must.
     fn extension(&self, head: &Head, wanted: &str) -> Option<&str> {
-        let mut encoded = self.slice(head.extensions);
-        let count = if encoded.is_empty() { 0 } else { rmp::decode::read_map_len(&mut encoded).ok()? };
-        for _ in 0..count {
-            let (name, rest) = rmp::decode::read_str_from_slice(encoded).ok()?;
-            match (name, rmp::decode::read_str_from_slice(rest)) {
-                (name, value) if name == wanted => return value.ok().map(|(value, _)| value),
-                (_, Ok((_, rest))) => encoded = rest,
-                // No text, but an integer or a boolean.
-                (_, Err(_)) => {
-                    let (mut integer, mut boolean) = (rest, rest);
-                    let is_integer = rmp::decode::read_int::<i64, _>(&mut integer).is_ok();
-                    let is_boolean = rmp::decode::read_bool(&mut boolean).is_ok();
-                    encoded = if is_integer { integer } else { is_boolean.then_some(boolean)? };
-                }
-            }
-        }
-        None
+        let found = entries(self.slice(head.extensions)).find(|(name, _)| *name == wanted)?;
+        rmp::decode::read_str_from_slice(found.1).ok().map(|(value, _)| value)
     }
 
     /// Decodes an event's extension attributes.
@@ -207,15 +189,24 @@ impl Block {
     }
 }
 
-/// The shape that an event gets; all else it keeps.
-#[derive(Clone, Copy, Debug)]
-pub struct Reshape<'a> {
-    /// Its type.
-    pub event_type: &'a str,
-    /// The version of its type's schema that it names; none: it names none.
-    pub dataschema: Option<&'a str>,
-    /// Its data; none: they stay as they are.
-    pub data: Option<&'a [u8]>,
+/// Extension attributes as they are encoded: each one's name, and its value with nothing behind it.
+pub(super) fn entries(mut encoded: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+    let count = if encoded.is_empty() { 0 } else { rmp::decode::read_map_len(&mut encoded).unwrap_or(0) };
+    (0..count).map_while(move |_| {
+        let (name, value) = rmp::decode::read_str_from_slice(encoded).ok()?;
+        let rest = match rmp::decode::read_str_from_slice(value) {
+            Ok((_, rest)) => rest,
+            // No text, but an integer or a boolean.
+            Err(_) => {
+                let (mut integer, mut boolean) = (value, value);
+                let is_integer = rmp::decode::read_int::<i64, _>(&mut integer).is_ok();
+                let is_boolean = rmp::decode::read_bool(&mut boolean).is_ok();
+                if is_integer { integer } else { is_boolean.then_some(boolean)? }
+            }
+        };
+        encoded = rest;
+        Some((name, &value[..value.len() - rest.len()]))
+    })
 }
 
 /// Lays events out as a block.
@@ -281,38 +272,6 @@ impl BlockBuilder {
             subject: self.span(block.slice(head.subject)),
             data: self.span(block.slice(head.data)),
             extensions: self.span(block.slice(head.extensions)),
-            tags: self.span(block.slice(head.tags)),
-            ..*head
-        };
-        self.heads.push(head);
-    }
-
-    /// Adds the event of another block that `head` describes, in another shape.
-    pub fn reshape(&mut self, block: &Block, head: &Head, shape: Reshape<'_>) {
-        let Reshape { event_type, dataschema, data } = shape;
-        let data = data.unwrap_or_else(|| block.slice(head.data));
-        let content_type = match block.name(head.content_type) {
-            "" if !data.is_empty() => DEFAULT_CONTENT_TYPE,
-            content_type => content_type,
-        };
-        let extensions = match block.dataschema(head) == dataschema {
-            true => self.span(block.slice(head.extensions)),
-            false => {
-                let mut extensions = block.extensions(head);
-                extensions.remove(DATASCHEMA);
-                let named = dataschema.map(|uri| (DATASCHEMA.to_owned(), Attribute::String(uri.to_owned())));
-                extensions.extend(named);
-                self.encoded(extensions.is_empty(), &extensions)
-            }
-        };
-        let head = Head {
-            event_type: self.name(0, event_type),
-            source: self.name(1, block.name(head.source)),
-            content_type: self.name(2, content_type),
-            id: self.span(block.slice(head.id)),
-            subject: self.span(block.slice(head.subject)),
-            data: self.span(data),
-            extensions,
             tags: self.span(block.slice(head.tags)),
             ..*head
         };

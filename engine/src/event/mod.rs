@@ -17,15 +17,17 @@
 mod block;
 pub mod cloudevents;
 mod partition;
+mod reshape;
 mod select;
 mod time;
 mod validate;
 
 use std::{collections::BTreeMap, fmt};
 
-pub use block::{Block, BlockBuilder, Head, Reshape, Span};
+pub use block::{Block, BlockBuilder, Head, Span};
 use bytes::Bytes;
 pub use partition::Partition;
+pub use reshape::{Reshaping, Shape};
 pub use time::Timestamp;
 pub use validate::{EnvelopeError, MAX_TAG_BYTES};
 

@@ -13,9 +13,9 @@ use std::{
 };
 
 use crate::{
-    event::{Block, BlockBuilder, Head, Partition, Reshape},
+    event::{self, Block, BlockBuilder, Head, Partition, Reshaping, Span},
     plugin::{
-        ApplyError, Instance, NoState, Plugin, PluginError, Upcast,
+        ApplyError, Instance, NoState, Plugin, PluginError, Shaped, Upcast,
         description::{Shape, UpcastDescription},
     },
     projection::{EventAtFault, Halt},
@@ -150,6 +150,15 @@ impl Upcasters {
     }
 }
 
+/// What an upcaster has made of the events that it takes of a block.
+struct Answer {
+    shapes: Vec<Shaped>,
+    /// Of each of these events, which shapes it has become.
+    places: Vec<Range<usize>>,
+    /// Where their data begin in the new block's bytes.
+    base: u32,
+}
+
 /// What gives one instance's events their newest shape.
 pub(crate) struct Upcasting {
     upcasters: Arc<Upcasters>,
@@ -189,33 +198,40 @@ impl Upcasting {
         if takers.is_empty() {
             return Ok(None);
         }
-        let mut answers: Vec<Option<(Upcast, Vec<Range<usize>>)>> = vec![None; upcasters.all.len()];
+        let mut answers: Vec<Option<Answer>> = upcasters.all.iter().map(|_| None).collect();
+        let mut next = Reshaping::new(block);
         for taker in takers {
-            let mut taken = BlockBuilder::new();
-            for (head, step) in block.heads.iter().zip(&steps) {
-                if step.is_some_and(|step| step.upcaster == taker) {
-                    taken.copy(block, head);
+            let is_taken = |step: &Option<&Step>| step.is_some_and(|step| step.upcaster == taker);
+            let taken = match steps.iter().all(is_taken) {
+                true => block.clone(),
+                false => {
+                    let mut taken = BlockBuilder::new();
+                    let heads = block.heads.iter().zip(&steps).filter(|(_, step)| is_taken(step));
+                    heads.for_each(|(head, _)| taken.copy(block, head));
+                    taken.build()
                 }
-            }
-            let taken = taken.build();
+            };
             let answer = self.ask(taker, &taken).await?;
             let places = answer.places(taken.len());
-            answers[taker] = Some((answer, places));
+            let base = next.add(&answer.bytes);
+            answers[taker] = Some(Answer { shapes: answer.shapes, places, base });
         }
-        let mut next = BlockBuilder::new();
         let mut asked = vec![0; upcasters.all.len()];
         for (head, step) in block.heads.iter().zip(steps) {
             let Some(Step { upcaster, to, .. }) = step else {
-                next.copy(block, head);
+                next.keep(head);
                 continue;
             };
-            let Some((answer, places)) = &answers[*upcaster] else { continue };
+            let Some(Answer { shapes, places, base }) = &answers[*upcaster] else { continue };
             let place = places[asked[*upcaster]].clone();
             asked[*upcaster] += 1;
-            for shape in &answer.shapes[place] {
-                let data = shape.data.clone().map(|data| &answer.bytes[data]);
+            for Shaped { data, .. } in &shapes[place] {
+                let span = |data: &Range<usize>| Span {
+                    offset: base + data.start as u32,
+                    length: data.len() as u32,
+                };
                 let (event_type, dataschema) = (to.event_type.as_str(), to.dataschema.as_deref());
-                next.reshape(block, head, Reshape { event_type, dataschema, data });
+                next.reshape(head, event::Shape { event_type, dataschema, data: data.as_ref().map(span) });
             }
         }
         Ok(Some(next.build()))

@@ -80,10 +80,11 @@ pub(crate) fn expand(arguments: TokenStream, mut input: ItemImpl) -> Result<Toke
                 fn upcast(
                     number: usize,
                     event: &Event<'_>,
-                ) -> ::core::result::Result<::std::vec::Vec<New>, ::std::string::String> {
+                    new: &mut New,
+                ) -> ::core::result::Result<(), ::std::string::String> {
                     match number {
                         #(#calls)*
-                        _ => ::core::result::Result::Ok(::std::vec::Vec::new()),
+                        _ => ::core::result::Result::Ok(()),
                     }
                 }
             }
@@ -175,9 +176,9 @@ impl Upcast {
         };
         let given = at(output.span());
         let made = match (inner(output, "Option"), inner(output, "Vec")) {
-            (Some(_), _) => quote_spanned!(given=> perhaps(event, made)),
-            (None, Some(_)) => quote_spanned!(given=> several(event, made)),
-            (None, None) => quote_spanned!(given=> one(event, made)),
+            (Some(_), _) => quote_spanned!(given=> perhaps(event, made, new)),
+            (None, Some(_)) => quote_spanned!(given=> several(event, made, new)),
+            (None, None) => quote_spanned!(given=> one(event, made, new)),
         };
         let decode = quote_spanned!(at(data.span())=> old_data(event)?);
         quote! {{
