@@ -19,7 +19,8 @@
 //! - `snapshots.rs`: states that are kept in the background, to look back.
 //! - `mirror.rs`: reads that are asked of a candidate as well ([`MirrorStatus`]).
 //! - [`Walker`] (`steps.rs`): what a version did with each event; `history.rs`: what became of
-//!   one row; `walks.rs`: where those who look stand.
+//!   one row; [`RowAt`] (`subject.rs`): the same, of its subject's events alone; `walks.rs`: where
+//!   those who look stand.
 //! - `store.rs`: where code and state of versions lie on disk.
 //! - `view.rs`: what readers see of a name, switched in one step.
 //! - [`status`]: the same as documents for people and machines.
@@ -40,6 +41,7 @@ mod snapshots;
 pub mod status;
 mod steps;
 mod store;
+mod subject;
 mod supervisor;
 pub mod verify;
 mod view;
@@ -61,6 +63,7 @@ pub use self::{
     mirror::{MirrorDifference, MirrorError, MirrorStatus, MirroredRead, Reflection},
     plan::{Action, Plan, PlanError},
     steps::{Breakpoint, RowKey, Steps, StepsRead, Walker},
+    subject::RowAt,
     supervisor::{OrderError, Wish},
     what_if::{Outcome, Scenario, WhatIfError},
 };

@@ -123,10 +123,7 @@ impl Deployer {
     /// like `version`.
     pub async fn walker(&self, name: &str, version: Option<&str>) -> Result<Walker, StandingError> {
         let (running, digest, plugin) = match version {
-            None => {
-                let live = self.live(name)?;
-                (Some(Arc::clone(&live)), live.digest().to_owned(), Arc::clone(live.plugin()))
-            }
+            None => return self.walker_of(name, self.live(name)?),
             Some(_) if self.registry.view(name).is_none() => {
                 return Err(NotServed::Unknown { name: name.to_owned() }.into());
             }
@@ -136,6 +133,22 @@ impl Deployer {
                 (self.registry.running(name, &record.digest), record.digest, plugin)
             }
         };
+        self.walk(name, running, digest, plugin)
+    }
+
+    /// What goes through the past of a version that runs.
+    pub(super) fn walker_of(&self, name: &str, version: Arc<Version>) -> Result<Walker, StandingError> {
+        let (digest, plugin) = (version.digest().to_owned(), Arc::clone(version.plugin()));
+        self.walk(name, Some(version), digest, plugin)
+    }
+
+    fn walk(
+        &self,
+        name: &str,
+        running: Option<Arc<Version>>,
+        digest: String,
+        plugin: Arc<Plugin>,
+    ) -> Result<Walker, StandingError> {
         if plugin.kind() != Kind::Projection {
             return Err(StandingError::NoProjection { name: name.to_owned(), kind: plugin.kind() });
         }
