@@ -35,8 +35,8 @@ pub struct EngineSettings {
     pub state_cache_bytes: usize,
     /// Bytes of stack that a guest may use.
     pub guest_stack_bytes: usize,
-    /// Verify by itself what has not been verified for so long, when there is nothing else to do;
-    /// none: never.
+    /// Verify by itself what has not been verified for so long, when there is nothing else to do,
+    /// and whose own settings say nothing of it; none: never.
     pub verify_every: Option<Duration>,
 }
 

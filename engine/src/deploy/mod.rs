@@ -99,8 +99,8 @@ pub struct DeployerSettings {
     pub data: PathBuf,
     /// Bytes of cache that each version's store may use.
     pub state_cache_bytes: usize,
-    /// Verify by itself what has not been verified for so long, when there is nothing else to do;
-    /// none: never.
+    /// Verify by itself what has not been verified for so long, when there is nothing else to do,
+    /// and whose own settings say nothing of it; none: never.
     pub verify_every: Option<Duration>,
 }
 
@@ -197,9 +197,7 @@ impl Deployer {
         let receiver = looked.subscribe();
         tokio::spawn(watch::watch_folder(settings.plugins, Arc::clone(&registry), names, looked));
         let verifier = Verifier::new(Arc::clone(&registry));
-        if let Some(every) = settings.verify_every {
-            verifier.verify_when_idle(every);
-        }
+        verifier.verify_when_idle(settings.verify_every);
         let (past, mirrors, walks) = (Past::start(), Mirrors::default(), Arc::default());
         Ok(Self { registry, past, verifier, looked: receiver, mirrors, walks })
     }
