@@ -181,7 +181,9 @@ impl Context {
     ) -> Result<Standing, StandingError> {
         let name = plugin.name().to_owned();
         let version = Arc::new(Version::new(&name, digest, plugin, Arc::new(state)).up_to(to));
+        let following = self.folds.follow(&version, to);
         self.run_over(log, &version, to).await?;
+        drop(following);
         Ok(Standing { view: version.state().view()?, version, _room: Some(room) })
     }
 

@@ -12,7 +12,7 @@
 //!   `candidate.rs`: a version on its way to take over, or on trial.
 //! - [`Plan`] (`plan.rs`): what would be done, before it is; `choose.rs`: which version is meant.
 //! - `work.rs`: a version at work, a projection or a reaction.
-//! - `apart.rs`: code folded over history apart from all that runs ([`Standing`]).
+//! - `apart.rs`: code folded over history apart from all that runs ([`Standing`]); [`Fold`] (`folds.rs`): how far.
 //!   `compare.rs`: two versions of a name at one position; `past.rs`: looking back;
 //!   `what_if.rs`: what a version would have made of other histories;
 //!   [`verify`]: whether a version's state is what its code makes of history.
@@ -32,6 +32,7 @@ mod candidate;
 mod choose;
 mod compare;
 mod folder;
+mod folds;
 mod history;
 mod mirror;
 mod past;
@@ -59,6 +60,7 @@ pub use self::{
     choose::NoVersion,
     compare::Other,
     folder::plugins_in,
+    folds::Fold,
     history::{History, HistoryRead},
     mirror::{MirrorDifference, MirrorError, MirrorStatus, MirroredRead, Reflection},
     plan::{Action, Plan, PlanError},
@@ -69,6 +71,7 @@ pub use self::{
 };
 use self::{
     folder::Sighting,
+    folds::Folds,
     mirror::Mirrors,
     past::Past,
     registry::Registry,
@@ -185,7 +188,15 @@ impl Deployer {
         let store = Store::new(&settings.data, settings.state_cache_bytes);
         store.tidy(&catalog.all_versions()?);
         let snapshotting = Arc::new(Semaphore::new(1));
-        let context = supervisor::Context { host, scheduler, log, catalog, store, snapshotting };
+        let context = supervisor::Context {
+            host,
+            scheduler,
+            log,
+            catalog,
+            store,
+            snapshotting,
+            folds: Folds::default(),
+        };
         let registry = Registry::new(context);
         let names = registry.context().catalog.names()?;
         for name in &names {

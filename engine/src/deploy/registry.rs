@@ -164,7 +164,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use crate::{
-        deploy::{folder::Sighting, store::Store},
+        deploy::{folder::Sighting, folds::Folds, store::Store},
         log::MemoryLog,
         plugin::{Host, HostSettings},
         projection::Scheduler,
@@ -179,6 +179,7 @@ mod tests {
             catalog: Catalog::in_memory().unwrap(),
             store: Store::new(data, 1 << 20),
             snapshotting: Arc::new(Semaphore::new(1)),
+            folds: Folds::default(),
         })
     }
 

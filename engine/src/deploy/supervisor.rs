@@ -21,6 +21,7 @@ use super::{
     PurgeError,
     candidate::{Candidate, News, Replaying},
     folder::Sighting,
+    folds::Folds,
     store::Store,
     view::{FailedView, View, ViewState},
     work::{Folding, Work},
@@ -45,6 +46,8 @@ pub(super) struct Context {
     pub(super) store: Store,
     /// Snapshots are taken one at a time.
     pub(super) snapshotting: Arc<Semaphore>,
+    /// What is folded apart.
+    pub(super) folds: Folds,
 }
 
 /// What a supervisor can be told.
