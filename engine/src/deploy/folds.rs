@@ -13,7 +13,7 @@ use crate::{event::Position, projection::Version};
 pub struct Fold {
     /// The digest of the version whose code folds.
     pub version: String,
-    /// How far it has come.
+    /// About how far it has come, committed or not.
     pub position: Position,
     /// How far it has to go.
     pub to: Position,
@@ -25,7 +25,17 @@ pub(super) struct Folds(Mutex<Vec<Underway>>);
 
 struct Underway {
     version: Weak<Version>,
+    from: Position,
     to: Position,
+}
+
+impl Underway {
+    fn shown(&self, version: &Version) -> Fold {
+        let committed = version.progress().borrow().position;
+        // Of positions that it has no event at it knows only with a commit, which may be seconds away.
+        let position = committed.max(self.from + version.folded()).min(self.to);
+        Fold { version: version.digest().to_owned(), position, to: self.to }
+    }
 }
 
 /// Ends with the fold, however that ends.
@@ -41,17 +51,17 @@ impl Folds {
 
     /// Tells of a version that folds up to a position, as long as what this returns is there.
     pub(super) fn follow(&self, version: &Arc<Version>, to: Position) -> Following<'_> {
+        let from = version.state().checkpoint().position;
         let version = Arc::downgrade(version);
-        self.lock().push(Underway { version: Weak::clone(&version), to });
+        self.lock().push(Underway { version: Weak::clone(&version), from, to });
         Following { folds: self, version }
     }
 
     fn of(&self, name: &str) -> Vec<Fold> {
         let underway = self.lock();
-        let folds = underway.iter().filter_map(|Underway { version, to }| {
-            let version = version.upgrade().filter(|version| version.name() == name)?;
-            let position = version.progress().borrow().position;
-            Some(Fold { version: version.digest().to_owned(), position, to: *to })
+        let folds = underway.iter().filter_map(|underway| {
+            let version = underway.version.upgrade().filter(|version| version.name() == name)?;
+            Some(underway.shown(&version))
         });
         folds.collect()
     }
