@@ -166,7 +166,8 @@ fn kills_while_snapshots_are_taken_leave_whole_ones_only() {
 fn deposits(random: &mut Random, count: u64) -> Vec<Value> {
     let deposit = |number: u64| {
         let account = random.below(30);
-        let subject = if account % 10 == 0 { format!("vault-{account}") } else { format!("acct-{account}") };
+        let subject =
+            if account.is_multiple_of(10) { format!("vault-{account}") } else { format!("acct-{account}") };
         json!({"specversion": "1.0", "id": number.to_string(), "source": "/bank", "type": "account.deposited",
             "subject": subject, "data": {"account": format!("acct-{account}"), "amount": number}})
     };
