@@ -180,7 +180,9 @@ fn deposits(random: &mut Random, count: u64) -> Vec<Value> {
 fn a_row_of_a_subject_is_as_a_fold_that_stops_there() {
     let mut random = Random::printed();
     let server = Server::start();
-    server.configure("accounts", &format!("[policies]\npartitions = {}\n", 1 + random.below(3)));
+    let (partitions, block) = (1 + random.below(3), 1 + random.below(60));
+    let settings = format!("[policies]\npartitions = {partitions}\nblock-events = {block}\n");
+    server.configure("accounts", &settings);
     server.drop_in("accounts");
     server.drop_in("subjects");
     let count = 1_500 + random.below(1_000);

@@ -23,7 +23,7 @@ use crate::{
 
 /// How many events of a subject are read at once.
 const PORTION: usize = 1_024;
-/// So many bytes of them are folded at once, where nobody asks what each did.
+/// About so many bytes of them are folded at once, where nobody asks what each did.
 const BLOCK_BYTES: usize = 1 << 20;
 /// A row of a subject with more events is read from a whole state, which several partitions fold.
 const MOST_EVENTS: usize = 100_000;
@@ -99,16 +99,19 @@ impl<'a> Alone<'a> {
 
     /// Folds some events at once; answers whether that could be done.
     async fn fold(&mut self, events: &[Event]) -> Result<bool, StandingError> {
-        let (mut block, mut bytes) = (BlockBuilder::new(), 0);
-        for (index, event) in events.iter().enumerate() {
-            push(&mut block, event);
-            bytes += event.envelope.data.len();
-            if bytes > BLOCK_BYTES || index + 1 == events.len() {
-                let whole = std::mem::replace(&mut block, BlockBuilder::new()).build();
-                bytes = 0;
-                if !self.stepper.leap(&whole).await.map_err(|halt| self.halted(halt))? {
-                    return Ok(false);
+        let mut events = events.iter().peekable();
+        while events.peek().is_some() {
+            let (mut block, mut bytes) = (BlockBuilder::new(), 0);
+            let most = self.walker.plugin().settings().policies.block_events;
+            for event in events.by_ref().take(most) {
+                push(&mut block, event);
+                bytes += event.envelope.data.len();
+                if bytes > BLOCK_BYTES {
+                    break;
                 }
+            }
+            if !self.stepper.leap(&block.build()).await.map_err(|halt| self.halted(halt))? {
+                return Ok(false);
             }
         }
         Ok(true)
