@@ -8,7 +8,9 @@ use std::{
 };
 
 use crate::{
+    clock,
     deploy::{Deployer, DeployerSettings},
+    event::Timestamp,
     log::{EventLog, LogError, LogSettings, embedded::EmbeddedLog},
     plugin::{Host, HostSettings, PluginError},
     projection::Scheduler,
@@ -33,8 +35,8 @@ pub struct EngineSettings {
     pub state_cache_bytes: usize,
     /// Bytes of stack that a guest may use.
     pub guest_stack_bytes: usize,
-    /// Verify by itself what has not been verified for so long, when there is nothing else to do;
-    /// none: never.
+    /// Verify by itself what has not been verified for so long, when there is nothing else to do,
+    /// and whose own settings say nothing of it; none: never.
     pub verify_every: Option<Duration>,
 }
 
@@ -89,11 +91,14 @@ pub struct Engine {
     pub deployer: Arc<Deployer>,
     /// How large a batch of events may be.
     pub max_batch_bytes: usize,
+    /// When it began to open.
+    pub started: Timestamp,
 }
 
 impl Engine {
     /// Opens the log, starts the versions that were live, watches the folder.
     pub async fn open(settings: EngineSettings) -> Result<Self, OpenError> {
+        let started = clock::now();
         for path in [&settings.data, &settings.plugins] {
             std::fs::create_dir_all(path)
                 .map_err(|source| OpenError::Folder { path: path.clone(), source })?;
@@ -112,7 +117,7 @@ impl Engine {
             verify_every: settings.verify_every,
         };
         let deployer = Arc::new(Deployer::start(deployer, host, scheduler, Arc::clone(&log)).await?);
-        Ok(Self { log, schemas, deployer, max_batch_bytes })
+        Ok(Self { log, schemas, deployer, max_batch_bytes, started })
     }
 
     /// Stops all runners; everything folded and acknowledged is durable.

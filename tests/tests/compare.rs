@@ -4,9 +4,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
-use projectionist_tests::{Server, components, history, live};
+use projectionist_tests::{Server, components, history, live, wait};
 use serde_json::{Value, json};
 
 const WASM: &str = "application/wasm";
@@ -150,4 +152,32 @@ fn what_cannot_be_compared_says_why() {
     let ended = server.run(&["compare", "churn", "nowhere.wasm"]);
     assert_eq!(ended.code, Some(5), "{ended:#?}");
     assert!(ended.errors.contains("nowhere.wasm cannot be read"));
+}
+
+#[test]
+fn who_waits_for_a_comparison_can_see_how_far_it_is() {
+    let (server, _) = with_the_mistake();
+    let folds = || server.get("/projections/churn/folds").ok()["folds"].as_array().unwrap().clone();
+    assert_eq!(folds(), Vec::<Value>::new());
+    let seen = AtomicBool::new(false);
+    let fold = thread::scope(|scope| {
+        scope.spawn(|| {
+            // One may be over before anybody looks.
+            while !seen.load(Ordering::Relaxed) {
+                server.client().post("/projections/churn/compare", WASM, components::bytes("churn")).ok();
+            }
+        });
+        let fold = wait::until("it is seen", || folds().first().cloned());
+        seen.store(true, Ordering::Relaxed);
+        fold
+    });
+    assert_eq!(fold["to"], server.head());
+    assert!(fold["position"].as_u64() <= fold["to"].as_u64(), "{fold}");
+    assert_ne!(fold["version"], server.status("churn").unwrap()["live"]);
+    assert_eq!(folds(), Vec::<Value>::new(), "nothing is left of it");
+    server.get("/projections/nothing/folds").problem(404);
+    assert_eq!(
+        server.get("/projections/churn/folds?all=true").problem(400)["type"],
+        "/problems/unknown-parameter"
+    );
 }

@@ -60,6 +60,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rustls", &["client"]),
     ("axum", &["http"]),
     ("utoipa_axum", &["http"]),
+    ("prometheus_client", &["http"]),
     ("notify", &["deploy"]),
     ("serde_saphyr", &["fixture"]),
     ("jsonschema", &["schema"]),

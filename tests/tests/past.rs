@@ -161,3 +161,88 @@ fn kills_while_snapshots_are_taken_leave_whole_ones_only() {
         assert_eq!(read, expected.changes, "at {position}");
     }
 }
+
+/// The bank's events: a subject for each account, which in every tenth case has another name.
+fn deposits(random: &mut Random, count: u64) -> Vec<Value> {
+    let deposit = |number: u64| {
+        let account = random.below(30);
+        let subject =
+            if account.is_multiple_of(10) { format!("vault-{account}") } else { format!("acct-{account}") };
+        json!({"specversion": "1.0", "id": number.to_string(), "source": "/bank", "type": "account.deposited",
+            "subject": subject, "data": {"account": format!("acct-{account}"), "amount": number}})
+    };
+    (1..=count).map(deposit).collect()
+}
+
+/// What one read of a key and one of the whole table say of a row at a position; and what a fold
+/// makes of it.
+#[test]
+fn a_row_of_a_subject_is_as_a_fold_that_stops_there() {
+    let mut random = Random::printed();
+    let server = Server::start();
+    let (partitions, block) = (1 + random.below(3), 1 + random.below(60));
+    let settings = format!("[policies]\npartitions = {partitions}\nblock-events = {block}\n");
+    server.configure("accounts", &settings);
+    server.drop_in("accounts");
+    server.drop_in("subjects");
+    let count = 1_500 + random.below(1_000);
+    let events = deposits(&mut random, count);
+    for events in events.chunks(400) {
+        server.client().append(events);
+    }
+    server.until_live("accounts");
+    server.until_live("subjects");
+
+    let whole: BTreeMap<u64, BTreeMap<String, Value>> = (0..8)
+        .map(|_| random.below(events.len() as u64))
+        .map(|position| (position, rows(&server, "accounts/tables/accounts", &format!("at={position}"))))
+        .collect();
+    for _ in 0..120 {
+        // Some of a state that is at hand, most not; the second digit 0 is for those whose subject is not in the key.
+        let position = match random.below(4) {
+            0 => *random.pick(&whole.keys().copied().collect::<Vec<_>>()),
+            _ => random.below(events.len() as u64 + 1),
+        };
+        let account = format!("acct-{}", random.below(32));
+        let (mut balance, mut deposits) = (0, 0);
+        for event in events[..position as usize].iter().filter(|event| event["data"]["account"] == *account) {
+            balance += event["data"]["amount"].as_u64().unwrap();
+            deposits += 1;
+        }
+        let expected = (deposits > 0).then(|| json!({"balance": balance, "deposits": deposits}));
+        let answer = server.get(&format!("/projections/accounts/tables/accounts/{account}?at={position}"));
+        assert_eq!(answer.header("projectionist-position"), Some(position.to_string().as_str()));
+        let found = match answer.status {
+            404 => {
+                assert_eq!(answer.problem(404)["position"], position);
+                None
+            }
+            _ => Some(answer.ok()["value"].clone()),
+        };
+        assert_eq!(found, expected, "{account} at {position}");
+        if let Some(rows) = whole.get(&position) {
+            assert_eq!(rows.get(&account), expected.as_ref(), "{account} at {position}");
+        }
+    }
+
+    // Nothing but one subject's events is folded for it.
+    let rooms = || fs::read_dir(server.data().join("rooms")).map_or(0, Iterator::count);
+    let before = rooms();
+    for _ in 0..12 {
+        let position = 1 + random.below(events.len() as u64);
+        let subject = events[position as usize - 1]["subject"].as_str().unwrap();
+        let row = format!("/projections/subjects/tables/subjects/{subject}");
+        let latest = server.get(&format!("{row}?at={position}"));
+        assert_eq!(latest.ok()["value"]["position"], position);
+        // What has not changed is not sent again.
+        let tag = latest.header("etag").unwrap();
+        let again = server.client().get_with(&format!("{row}?at={position}"), &[("if-none-match", tag)]);
+        assert_eq!(again.status, 304);
+        let read =
+            server.run(&["get", "subjects", "subjects", subject, "--json", "--at", &position.to_string()]);
+        assert_eq!(read.json(), latest.ok());
+    }
+    assert_eq!(rooms(), before);
+    let wrong = server.get("/projections/subjects/tables/nothing/a?at=1").problem(404);
+    assert_eq!(wrong["type"], "/problems/no-such-table");
+}

@@ -309,12 +309,46 @@ fn what_is_idle_verifies_by_itself() {
         server.drop_in(name);
     }
     for name in ["meter", "tally"] {
-        let is_verified = |status: &Value| {
-            let versions = status["versions"].as_array().unwrap();
-            versions.iter().any(|version| version["verification"]["verdict"] == "verified")
-        };
         server.until_status(name, "has been verified", is_verified);
     }
+}
+
+/// Whether any version of a plug-in has been verified.
+fn is_verified(status: &Value) -> bool {
+    let versions = status["versions"].as_array().unwrap();
+    versions.iter().any(|version| version["verification"]["verdict"] == "verified")
+}
+
+#[test]
+fn what_a_plug_in_says_itself_of_when_it_is_verified_comes_first() {
+    let every_day = "[policies]\nverify-every = \"1d\"\n";
+    let never = "[policies]\nverify-every = \"never\"\n";
+    let started = |arguments: &[&str], meter: &str, tally: &str| {
+        let server = Server::start_with(arguments);
+        server.run(&["import", history::generated(50).file.to_str().unwrap()]).ok();
+        for (name, settings) in [("meter", meter), ("tally", tally)] {
+            server.configure(name, settings);
+            server.drop_in(name);
+            server.until_live(name);
+        }
+        server.until_status("tally", "has been verified", is_verified);
+        // By its name it would have been the first.
+        assert_eq!(shown(&server, "meter"), Value::Null);
+        server
+    };
+    started(&[], "", every_day);
+    let server = started(&["--verify-every", "1d"], never, "");
+    // It is the same version that is verified once it may be.
+    let version = server.status("meter").unwrap()["live"].clone();
+    server.configure("meter", every_day);
+    let status = server.until_status("meter", "has been verified", is_verified);
+    assert_eq!((&status["live"], status["versions"].as_array().unwrap().len()), (&version, 1));
+
+    server.configure("meter", "[policies]\nverify-every = \"sometimes\"\n");
+    server.until_status("meter", "says that these are no settings", |status| {
+        let text = status.to_string();
+        text.contains("is no span of time") && text.contains("or \\\"never\\\"")
+    });
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::{
     support::{
         client::{Client, Place},
         comparison, component, listing,
+        waiting::showing_folds,
     },
 };
 use crate::query::Comparison;
@@ -50,9 +51,11 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let client = args.place.required_server(&context.settings)?;
     let request = args.request(&client)?;
     let same = match args.list {
-        true => listing::copy(&client, request, &mut context.output).await?,
+        true => {
+            showing_folds(&client, &args.name, listing::copy(&client, request, &mut context.output)).await?
+        }
         false => {
-            let comparison: Comparison = client.json(request).await?;
+            let comparison: Comparison = showing_folds(&client, &args.name, client.json(request)).await?;
             match context.output.is_json() {
                 true => context.output.json(&comparison)?,
                 false => comparison::show(&args.name, &comparison, &mut context.output)?,

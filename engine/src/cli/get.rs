@@ -15,6 +15,7 @@ use super::{
         output::note,
         text,
         values::at_least_one,
+        waiting::showing_folds,
     },
 };
 use crate::event::Position;
@@ -86,7 +87,10 @@ pub async fn run(mut args: Args, context: &mut Context) -> Result<()> {
 async fn one(args: Args, client: &Client, context: &mut Context) -> Result<()> {
     let path = ["projections", &args.name, "tables", &args.table];
     let path: Vec<&str> = path.into_iter().chain(args.key.iter().map(String::as_str)).collect();
-    let row: Value = client.json(args.moment.apply(args.freshness.apply(client.get(&path)))).await?;
+    let row: Value = {
+        let request = args.moment.apply(args.freshness.apply(client.get(&path)));
+        showing_folds(client, &args.name, client.json(request)).await?
+    };
     match (context.output.is_json(), row.get("value")) {
         (false, Some(value)) => context.output.shown(value)?,
         _ => context.output.json(&row)?,
@@ -104,7 +108,10 @@ async fn rows(args: Args, client: &Client, context: &mut Context) -> Result<()> 
     let mut cursor = None;
     let (mut position, mut more) = (0, true);
     while more && rows.len() < limit {
-        let page: Page = client.json(args.page(client, limit - rows.len(), cursor.take())).await?;
+        let page: Page = {
+            let request = args.page(client, limit - rows.len(), cursor.take());
+            showing_folds(client, &args.name, client.json(request)).await?
+        };
         position = page.position;
         cursor = page.next;
         more = cursor.is_some();

@@ -10,6 +10,7 @@ use super::{
     support::{
         client::Place,
         freshness::{Freshness, Moment},
+        waiting::showing_folds,
     },
 };
 
@@ -45,7 +46,10 @@ pub async fn run(mut args: Args, context: &mut Context) -> Result<()> {
         Some(json) => client.request(Method::POST, &path).json(&object(json)?),
         None => client.get(&path).query(&args.parameters),
     };
-    let answer: Value = client.json(args.moment.apply(args.freshness.apply(request))).await?;
+    let answer: Value = {
+        let request = args.moment.apply(args.freshness.apply(request));
+        showing_folds(&client, &args.name, client.json(request)).await?
+    };
     match context.output.is_json() {
         true => context.output.json(&answer)?,
         false => context.output.shown(&answer)?,

@@ -91,7 +91,7 @@ async fn overview(client: &Client, plugins: Vec<PluginStatus>, output: &mut Outp
     output.table(&versions_table(&plugins, &rates))?;
     let troubled = plugins.iter().filter(|plugin| plugin.health != Health::Ok);
     for (plugin, reason) in troubled.filter_map(|plugin| Some((plugin, plugin.reason.as_deref()?))) {
-        output.line(format!("\n{} is {}: {}", plugin.name, word(plugin.health), text::printable(reason)))?;
+        output.line(format!("\n{} is {}: {}", plugin.name, plugin.health.word(), text::printable(reason)))?;
     }
     for plugin in &plugins {
         if let Some(summary) = plugin.versions.iter().find_map(difference) {
@@ -128,7 +128,7 @@ fn versions_table(plugins: &[PluginStatus], rates: &HashMap<String, String>) -> 
             table.row([
                 plugin.name.clone(),
                 version.station.clone(),
-                if version.station == "live" { word(plugin.health).to_owned() } else { state.phase.clone() },
+                if version.station == "live" { plugin.health.word().to_owned() } else { state.phase.clone() },
                 text::number(state.position),
                 text::number(plugin.head.saturating_sub(state.position)),
                 rates.get(&version.digest).cloned().unwrap_or_default(),
@@ -137,14 +137,14 @@ fn versions_table(plugins: &[PluginStatus], rates: &HashMap<String, String>) -> 
         }
         if running.is_empty() {
             let station = plugin.versions.first().map_or("–", |version| &version.station);
-            table.row([&plugin.name, station, word(plugin.health), "–", "–", "", "–"]);
+            table.row([&plugin.name, station, plugin.health.word(), "–", "–", "", "–"]);
         }
     }
     table
 }
 
 fn detail(plugin: &PluginStatus, output: &mut Output) -> Result<()> {
-    output.line(format!("{} ({}): {}", plugin.name, plugin.kind, word(plugin.health)))?;
+    output.line(format!("{} ({}): {}", plugin.name, plugin.kind, plugin.health.word()))?;
     if let Some(reason) = &plugin.reason {
         output.line(format!("  {}", text::printable(reason)))?;
     }
@@ -278,17 +278,6 @@ fn deployments(deployments: &[DeploymentStatus]) -> Table {
         ]);
     }
     table
-}
-
-fn word(health: Health) -> &'static str {
-    match health {
-        Health::Ok => "ok",
-        Health::Replaying => "replaying",
-        Health::Halted => "halted",
-        Health::Paused => "paused",
-        Health::Failed => "failed",
-        Health::Retired => "retired",
-    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::{
         output::{Output, note},
         table::Table,
         text,
+        waiting::showing_folds,
     },
 };
 use crate::{
@@ -67,11 +68,11 @@ pub async fn run(args: Args, context: &mut Context) -> Result<()> {
     let client = args.place.required_server(&context.settings)?;
     let request = args.request(&client, &question)?;
     let same = match args.list {
-        true => listing::copy(&client, request, &mut context.output)
+        true => showing_folds(&client, &args.name, listing::copy(&client, request, &mut context.output))
             .await
             .map_err(|error| question.blamed(error))?,
         false => {
-            let answer = client.json(request).await;
+            let answer = showing_folds(&client, &args.name, client.json(request)).await;
             let answer: WhatIf = answer.map_err(|error| question.blamed(error))?;
             match context.output.is_json() {
                 true => context.output.json(&answer)?,

@@ -183,7 +183,9 @@ impl Context {
         to: Position,
     ) -> Result<Standing, StandingError> {
         let version = Arc::new(Version::new(code, Arc::new(state)).up_to(to));
+        let following = self.folds.follow(&version, to);
         self.run_over(log, &version, to).await?;
+        drop(following);
         Ok(Standing { view: version.state().view()?, version, _room: Some(room) })
     }
 

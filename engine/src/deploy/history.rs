@@ -3,17 +3,12 @@
 use super::{
     apart::StandingError,
     steps::{Breakpoint, RowKey, StepsRead, Walker},
+    subject::{OfSubject, change},
 };
 use crate::{
-    event::{BlockBuilder, Event, Position},
-    log::Selection,
-    plugin::description::PartitionBy,
-    projection::{Halt, RowChange, Step, Stepper},
-    state::key::{self, Part},
+    event::{Event, Position},
+    projection::RowChange,
 };
-
-/// How many events of a subject are read at once.
-const PORTION: usize = 1_024;
 
 /// Which part of a row's past.
 #[derive(Clone, Debug)]
@@ -57,20 +52,9 @@ impl Walker {
             None => self.head(),
         };
         let position = read.to.unwrap_or(stands).min(self.head());
-        if self.plugin().description().partition_by == Some(PartitionBy::Subject) {
-            let mut subjects = read.subject.clone().into_iter().collect::<Vec<_>>();
-            if subjects.is_empty() {
-                let parts = key::decode(&read.row.key).unwrap_or_default().into_iter();
-                subjects.extend(parts.filter_map(|part| match part {
-                    Part::String(text) => Some(text),
-                    _ => None,
-                }));
-            }
-            for subject in subjects {
-                if let Some(history) = self.of_subject(read, subject, position).await? {
-                    return Ok(history);
-                }
-            }
+        let subject = read.subject.as_deref();
+        if let Some(found) = self.changes_of_subject(&read.row, subject, position).await? {
+            return Ok(read.part_of(found, position));
         }
         let breakpoints = vec![Breakpoint::Change(read.row.clone())];
         let HistoryRead { from, reverse, limit, .. } = *read;
@@ -78,66 +62,18 @@ impl Walker {
         let changes = steps.steps.into_iter().filter_map(|step| change(&read.row, step)).collect();
         Ok(History { changes, subject: None, position, next: steps.next })
     }
-
-    /// The same, folded of the events of a subject alone; none where that does not lead to the
-    /// row as it stands.
-    async fn of_subject(
-        &self,
-        read: &HistoryRead,
-        subject: String,
-        position: Position,
-    ) -> Result<Option<History>, StandingError> {
-        let Some(version) = &self.running else { return Ok(None) };
-        let view = version.state().view()?;
-        if position > view.position() {
-            return Ok(None);
-        }
-        let log = &self.registry.context().log;
-        let beginning = self.beginning()?;
-        let mut stepper = Stepper::new(self.plugin(), beginning.shared_view());
-        let mut source = self.source();
-        let mut selection = Selection {
-            to: view.position(),
-            types: source.types().unwrap_or_default().to_vec(),
-            subject: Some(subject.clone()),
-            limit: PORTION,
-            ..Selection::default()
-        };
-        let mut changes = Vec::new();
-        loop {
-            let events = log.read(&selection).map_err(|error| self.halted(position, Halt::of_host(error)))?;
-            for event in &events {
-                let mut block = BlockBuilder::new();
-                block.push(event.position, event.recorded, event.version, &event.envelope);
-                let block = source.newest(block.build()).await.map_err(|halt| self.halted(position, halt))?;
-                if block.is_empty() {
-                    continue;
-                }
-                let step = stepper.step(&block).await.map_err(|halt| self.halted(position, halt))?;
-                let Some(step) = step.filter(|step| step.halt().is_none()) else { return Ok(None) };
-                changes.extend(change(&read.row, step));
-            }
-            let Some(last) = events.last().filter(|_| events.len() == PORTION) else { break };
-            selection.from = last.position + 1;
-            tokio::task::yield_now().await;
-        }
-        let RowKey { table, key } = &read.row;
-        if changes.is_empty() || stepper.get(*table, key)? != view.get(*table, key)? {
-            return Ok(None);
-        }
-        changes.retain(|(event, _)| (read.from..=position).contains(&event.position));
-        if read.reverse {
-            changes.reverse();
-        }
-        let next = changes.get(read.limit).map(|(event, _)| event.position);
-        changes.truncate(read.limit);
-        Ok(Some(History { changes, subject: Some(subject), position, next }))
-    }
 }
 
-/// What a step changed about a row.
-fn change(row: &RowKey, mut step: Step) -> Option<(Event, RowChange)> {
-    let is_it = |change: &RowChange| change.table == row.table && change.key == row.key && change.is_change();
-    let index = step.changes.iter().position(is_it)?;
-    Some((step.event, step.changes.swap_remove(index)))
+impl HistoryRead {
+    /// What is wanted of a row's whole history.
+    fn part_of(&self, found: OfSubject, position: Position) -> History {
+        let OfSubject { subject, mut changes } = found;
+        changes.retain(|(event, _)| (self.from..=position).contains(&event.position));
+        if self.reverse {
+            changes.reverse();
+        }
+        let next = changes.get(self.limit).map(|(event, _)| event.position);
+        changes.truncate(self.limit);
+        History { changes, subject: Some(subject), position, next }
+    }
 }

@@ -12,7 +12,7 @@
 //!   `candidate.rs`: a version on its way to take over, or on trial.
 //! - [`Plan`] (`plan.rs`): what would be done, before it is; `choose.rs`: which version is meant.
 //! - `work.rs`: a version at work, a projection or a reaction.
-//! - `apart.rs`: code folded over history apart from all that runs ([`Standing`]).
+//! - `apart.rs`: code folded over history apart from all that runs ([`Standing`]); [`Fold`] (`folds.rs`): how far.
 //!   `compare.rs`: two versions of a name at one position; `past.rs`: looking back;
 //!   `what_if.rs`: what a version would have made of other histories;
 //!   [`verify`]: whether a version's state is what its code makes of history.
@@ -21,7 +21,8 @@
 //! - `snapshots.rs`: states that are kept in the background, to look back.
 //! - `mirror.rs`: reads that are asked of a candidate as well ([`MirrorStatus`]).
 //! - [`Walker`] (`steps.rs`): what a version did with each event; `history.rs`: what became of
-//!   one row; `walks.rs`: where those who look stand.
+//!   one row; [`RowAt`] (`subject.rs`): the same, of its subject's events alone; `walks.rs`: where
+//!   those who look stand.
 //! - `store.rs`: where code and state of versions lie on disk.
 //! - `view.rs`: what readers see of a name, switched in one step.
 //! - [`status`]: the same as documents for people and machines.
@@ -33,6 +34,7 @@ mod candidate;
 mod choose;
 mod compare;
 mod folder;
+mod folds;
 mod history;
 mod mirror;
 mod past;
@@ -42,6 +44,7 @@ mod snapshots;
 pub mod status;
 mod steps;
 mod store;
+mod subject;
 mod supervisor;
 mod upcasters;
 pub mod verify;
@@ -60,15 +63,18 @@ pub use self::{
     choose::NoVersion,
     compare::Other,
     folder::plugins_in,
+    folds::Fold,
     history::{History, HistoryRead},
     mirror::{MirrorDifference, MirrorError, MirrorStatus, MirroredRead, Reflection},
     plan::{Action, Plan, PlanError},
     steps::{Breakpoint, RowKey, Steps, StepsRead, Walker},
+    subject::RowAt,
     supervisor::{OrderError, Wish},
     what_if::{Outcome, Scenario, WhatIfError},
 };
 use self::{
     folder::Sighting,
+    folds::Folds,
     mirror::Mirrors,
     past::Past,
     registry::Registry,
@@ -100,8 +106,8 @@ pub struct DeployerSettings {
     pub data: PathBuf,
     /// Bytes of cache that each version's store may use.
     pub state_cache_bytes: usize,
-    /// Verify by itself what has not been verified for so long, when there is nothing else to do;
-    /// none: never.
+    /// Verify by itself what has not been verified for so long, when there is nothing else to do,
+    /// and whose own settings say nothing of it; none: never.
     pub verify_every: Option<Duration>,
 }
 
@@ -197,8 +203,16 @@ impl Deployer {
             store.tidy(&catalog.all_versions()?);
         }
         let snapshotting = Arc::new(Semaphore::new(1));
-        let upcasters = AtWork::default();
-        let context = supervisor::Context { host, scheduler, log, catalog, store, upcasters, snapshotting };
+        let context = supervisor::Context {
+            host,
+            scheduler,
+            log,
+            catalog,
+            store,
+            upcasters: AtWork::default(),
+            snapshotting,
+            folds: Folds::default(),
+        };
         let registry = Registry::new(context);
         let names = registry.context().catalog.names()?;
         for name in &names {
@@ -211,9 +225,7 @@ impl Deployer {
         let receiver = looked.subscribe();
         tokio::spawn(watch::watch_folder(settings.plugins, Arc::clone(&registry), names, looked));
         let verifier = Verifier::new(Arc::clone(&registry));
-        if let Some(every) = settings.verify_every {
-            verifier.verify_when_idle(every);
-        }
+        verifier.verify_when_idle(settings.verify_every);
         let (past, mirrors, walks) = (Past::start(), Mirrors::default(), Arc::default());
         Ok(Self { registry, past, verifier, looked: receiver, mirrors, walks })
     }

@@ -156,6 +156,16 @@ impl Deployer {
         Ok(digest)
     }
 
+    /// Whether code of this digest was lent.
+    pub(super) fn is_lent(&self, digest: &str) -> bool {
+        self.past.lent.get(&digest.to_owned()).is_some()
+    }
+
+    /// Whether the state of a version at a position need not be folded any more.
+    pub(super) fn has_at_hand(&self, digest: &str, at: Position) -> bool {
+        self.past.states.get(&(digest.to_owned(), at)).is_some_and(|state| state.initialized())
+    }
+
     /// A state at hand, or folded apart now; who asks for the same meanwhile waits for it.
     async fn at_hand(&self, code: Code, at: Position) -> Result<Arc<Standing>, StandingError> {
         let key = (code.digest().to_owned(), at);

@@ -173,7 +173,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use crate::{
-        deploy::{folder::Sighting, store::Store},
+        deploy::{folder::Sighting, folds::Folds, store::Store},
         log::MemoryLog,
         plugin::{Host, HostSettings},
         projection::Scheduler,
@@ -189,6 +189,7 @@ mod tests {
             store: Store::new(data, 1 << 20),
             upcasters: Default::default(),
             snapshotting: Arc::new(Semaphore::new(1)),
+            folds: Folds::default(),
         })
     }
 

@@ -74,6 +74,24 @@ pub enum Health {
     Retired,
 }
 
+impl Health {
+    /// All there are.
+    pub const ALL: [Self; 6] =
+        [Self::Ok, Self::Replaying, Self::Halted, Self::Paused, Self::Failed, Self::Retired];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Replaying => "replaying",
+            Self::Halted => "halted",
+            Self::Paused => "paused",
+            Self::Failed => "failed",
+            Self::Retired => "retired",
+        }
+    }
+}
+
 /// A version of a plug-in.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]

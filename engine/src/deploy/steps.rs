@@ -121,10 +121,7 @@ impl Deployer {
     /// like `version`.
     pub async fn walker(&self, name: &str, version: Option<&str>) -> Result<Walker, StandingError> {
         let (running, code) = match version {
-            None => {
-                let live = self.live(name)?;
-                (Some(Arc::clone(&live)), live.code().clone())
-            }
+            None => return self.walker_of(self.live(name)?),
             Some(_) if self.registry.view(name).is_none() => {
                 return Err(NotServed::Unknown { name: name.to_owned() }.into());
             }
@@ -134,9 +131,19 @@ impl Deployer {
                 (self.registry.running(name, &record.digest), code)
             }
         };
+        self.walk(running, code)
+    }
+
+    /// What goes through the past of a version that runs.
+    pub(super) fn walker_of(&self, version: Arc<Version>) -> Result<Walker, StandingError> {
+        let code = version.code().clone();
+        self.walk(Some(version), code)
+    }
+
+    fn walk(&self, running: Option<Arc<Version>>, code: Code) -> Result<Walker, StandingError> {
         let kind = code.plugin().kind();
         if kind != Kind::Projection {
-            return Err(StandingError::NoProjection { name: name.to_owned(), kind });
+            return Err(StandingError::NoProjection { name: code.name().to_owned(), kind });
         }
         let (registry, walks) = (Arc::clone(&self.registry), Arc::clone(&self.walks));
         Ok(Walker { registry, walks, code, running })

@@ -25,6 +25,7 @@ use super::{
     PurgeError,
     candidate::{Candidate, News, Replaying},
     folder::Sighting,
+    folds::Folds,
     store::Store,
     upcasters::{AtWork, Identity, Lineup},
     view::{FailedView, View, ViewState},
@@ -51,6 +52,8 @@ pub(super) struct Context {
     pub(super) upcasters: AtWork,
     /// Snapshots are taken one at a time.
     pub(super) snapshotting: Arc<Semaphore>,
+    /// What is folded apart.
+    pub(super) folds: Folds,
 }
 
 /// What a supervisor can be told.

@@ -29,6 +29,7 @@ const ADDRESSES: &[(&str, &str)] = &[
     ("/schemas", "the types of events, and what events of them must fit"),
     ("/healthz", "whether the server works"),
     ("/readyz", "whether every projection answers"),
+    ("/metrics", "how the server and all plug-ins are, for Prometheus"),
     ("/openapi.json", "all addresses, for people and programs"),
     ("/problems", "the kinds of errors"),
 ];

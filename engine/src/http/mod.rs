@@ -7,6 +7,7 @@
 //! - `reactions/`: `/reactions`, what they are doing, their dead letters.
 //! - `schemas/`: `/schemas`, what events must fit.
 //! - `health.rs`: `/healthz`, `/readyz`.
+//! - `metrics/`: `/metrics`.
 //!
 //! Shared:
 //! - `access.rs`: who may ask a server that listens on this machine only.
@@ -27,6 +28,7 @@ mod etag;
 mod events;
 mod health;
 mod index;
+mod metrics;
 mod parameters;
 mod path;
 mod problem;
@@ -94,7 +96,8 @@ pub fn site(engine: Arc<Engine>, access: Access, closing: Closing) -> impl Site 
         .merge(health::ready_routes(Arc::clone(&deployer)))
         .merge(projections::routes(Arc::clone(&deployer)))
         .merge(reactions::routes(Arc::clone(&deployer)))
-        .merge(schemas::routes(Arc::clone(&engine.schemas)));
+        .merge(schemas::routes(Arc::clone(&engine.schemas)))
+        .merge(metrics::routes(engine));
     finish(routes, access, Some(deployer))
 }
 

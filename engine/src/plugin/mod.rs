@@ -55,7 +55,7 @@ pub use instance::{Instance, NewEvent, Reacted, TimerChange};
 pub use outbound::{Outbound, OutboundError};
 pub use output::{Output, Printed, Stream};
 pub use settings::{
-    CACHE_VARIABLE, Deploy, Http, Limits, Policies, Retries, Secret, Settings, SettingsError,
+    CACHE_VARIABLE, Deploy, Http, Limits, Policies, Retries, Secret, Settings, SettingsError, VerifyEvery,
     http::{Breaker, Host as HttpHost, NotAllowed},
     secrets::{SecretError, SentSecrets},
     version_digest,

@@ -137,6 +137,29 @@ pub struct Policies {
     /// How many events may fail while a reaction makes its tables anew; with more the
     /// version fails.
     pub rebuild_failures: u64,
+    /// How long after its last verification a projection is verified by itself;
+    /// absent: what holds for all.
+    pub verify_every: Option<VerifyEvery>,
+}
+
+/// When a projection is verified by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyEvery {
+    /// It is not.
+    Never,
+    /// So long after the last time.
+    Span(Duration),
+}
+
+impl<'de> Deserialize<'de> for VerifyEvery {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "never" => Ok(Self::Never),
+            text => parse_duration(text)
+                .map(Self::Span)
+                .map_err(|reason| de::Error::custom(format!("{reason}; or \"never\""))),
+        }
+    }
 }
 
 /// When a new version takes over.
@@ -166,6 +189,7 @@ impl Default for Policies {
             lanes: 32,
             late_after: None,
             rebuild_failures: 50,
+            verify_every: None,
         }
     }
 }
@@ -379,6 +403,7 @@ mod tests {
             commit-bytes = "1 MB"
             commit-interval = "1s"
             block-events = 16
+            verify-every = "12h"
             [values]
             currency = "EUR"
             rate = 1.5
@@ -391,6 +416,8 @@ mod tests {
         assert_eq!(settings.limits.flush, 1 << 20);
         assert_eq!(settings.policies.on_failure, Some(OnFailure::DeadLetter));
         assert_eq!(settings.policies.commit_bytes, 1_000_000);
+        let half_a_day = VerifyEvery::Span(Duration::from_secs(12 * 3600));
+        assert_eq!(settings.policies.verify_every, Some(half_a_day));
         let environment =
             [("currency", "EUR"), ("rate", "1.5"), ("strict", "true"), (CACHE_VARIABLE, "16777216")];
         let mut environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
@@ -412,6 +439,8 @@ mod tests {
             ("[limits]\ncpu = \"2\"", "line 2 of the settings: \"2\" is no span of time"),
             ("[limits]\nmemory = 12", "limits.memory in the settings is 12 bytes: it must be from 1 MiB"),
             ("[policies]\non-failure = \"ignore\"", "line 2 of the settings: unknown variant `ignore`"),
+            ("[policies]\nverify-every = \"often\"", "line 2 of the settings: \"often\" is no span of time"),
+            ("[policies]\nverify-every = \"\"", "or \"never\""),
             ("[values]\nlist = [1]", "\"list\" must be text"),
             ("[values]\nPROJECTIONIST_X = 1", "the host sets those itself"),
             ("limits = ", "line 1 of the settings"),
@@ -427,6 +456,8 @@ mod tests {
         let digest = |settings: &Settings| version_digest(b"component", settings);
         let plain = digest(&Settings::default());
         assert_eq!(plain, digest(&parse("[limits]\ncpu = \"1s\"\n[policies]\nkeep = 3")));
+        assert_eq!(plain, digest(&parse("[policies]\nverify-every = \"7d\"")));
+        assert_eq!(plain, digest(&parse("[policies]\nverify-every = \"never\"")));
         assert_ne!(plain, digest(&parse("[values]\na = 1")));
         let (one, other) = ("[values]\na = 1\nb = 2", "[values]\nb = 2\na = 1");
         assert_eq!(digest(&parse(one)), digest(&parse(other)), "in whatever order");

@@ -188,6 +188,20 @@ impl Stepper {
         Ok(Some(step))
     }
 
+    /// Folds a block without looking at what each event does; that cannot be taken back. Answers
+    /// whether it could: if not, it stands where it was.
+    ///
+    /// # Errors
+    /// If the plug-in cannot be started.
+    pub async fn leap(&mut self, block: &Block) -> Result<bool, Halt> {
+        let Ok(changes) = self.fold(block).await? else { return Ok(false) };
+        self.flushed.lock().add(changes.iter().map(Change::from));
+        self.pass(block.last());
+        (self.floor, self.done_bytes) = (self.position, 0);
+        self.done.clear();
+        Ok(true)
+    }
+
     /// Takes steps back, so that it stands at `position`; no further than it can.
     /// Answers whether it stands there.
     pub fn back_to(&mut self, position: Position) -> bool {

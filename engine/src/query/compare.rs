@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{QueryError, table::row as shown};
+use super::{QueryError, table::shown_row as shown};
 use crate::{
     event::Position,
     plugin::description::{Description, TableDescription},

@@ -42,6 +42,7 @@ pub use steps::{
 };
 pub use table::{
     DEFAULT_LIMIT, MAX_LIMIT, Row, TablePage, TableRead, key_text, read_key, read_named, read_table,
+    shown_row,
 };
 pub use wait::{WaitError, wait};
 pub use what_if::{ScenarioOutcome, WhatIf};

@@ -112,7 +112,7 @@ pub fn read_table(
 
     let last = page.entries.last().filter(|_| page.more);
     let next = last.map(|entry| cursor::after(&order.description.name, &entry.order));
-    let rows = page.entries.iter().map(|entry| row(table, &entry.row, &entry.value));
+    let rows = page.entries.iter().map(|entry| shown_row(table, &entry.row, &entry.value));
     Ok(TablePage { position: view.checkpoint().position, rows: rows.collect::<Result<_, _>>()?, next })
 }
 
@@ -126,7 +126,7 @@ pub fn read_key(
     let found = Table::find(description, table)?;
     let key = key::from_path(found.description, segments)?;
     let value = view.get(found.number, &key)?;
-    value.map(|value| row(table, &key, &value)).transpose()
+    value.map(|value| shown_row(table, &key, &value)).transpose()
 }
 
 /// Reads the row of a key that is written as the parameter `start` is: the key as it is
@@ -141,7 +141,7 @@ pub fn read_named(
     let key = key::named(found.description, text)?;
     let shown = state::key::shown(&key).map_err(|error| unreadable(table, &key, &error))?;
     let value = view.get(found.number, &key)?;
-    let row = value.map(|value| row(table, &key, &value)).transpose()?;
+    let row = value.map(|value| shown_row(table, &key, &value)).transpose()?;
     Ok((shown, row.map(|row| row.value)))
 }
 
@@ -284,7 +284,7 @@ fn earlier(end: Option<Vec<u8>>, other: Vec<u8>) -> Option<Vec<u8>> {
 }
 
 /// An entry as JSON.
-pub(super) fn row(table: &str, key: &[u8], value: &[u8]) -> Result<Row, QueryError> {
+pub fn shown_row(table: &str, key: &[u8], value: &[u8]) -> Result<Row, QueryError> {
     Ok(Row {
         key: state::key::shown(key).map_err(|error| unreadable(table, key, &error))?,
         value: state::value::to_json(value).map_err(|error| unreadable(table, key, &error))?,

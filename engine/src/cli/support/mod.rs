@@ -3,7 +3,7 @@
 //! - `text.rs`: numbers, durations and sizes for people.
 //! - `table.rs`: aligned tables; `json_table.rs`: JSON as such a table.
 //! - `output.rs`: standard output, which may close at any time.
-//! - `progress.rs`: the progress bar.
+//! - `progress.rs`: the progress bar; `waiting.rs`: for answers that history is folded for.
 //! - `ndjson.rs`: lines of events from files and standard input; `ahead.rs`:
 //!   unpacking them on a thread of its own.
 //! - `presence.rs`: how a server and the other commands on a data folder find
@@ -40,3 +40,4 @@ pub mod table;
 pub mod text;
 pub mod values;
 pub mod verification;
+pub mod waiting;

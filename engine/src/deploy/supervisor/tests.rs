@@ -23,6 +23,7 @@ fn context(data: &Path) -> Arc<Context> {
         store: Store::new(data, 1 << 20),
         upcasters: Default::default(),
         snapshotting: Arc::new(Semaphore::new(1)),
+        folds: Default::default(),
     })
 }
 

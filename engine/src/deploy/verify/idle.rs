@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     clock,
-    event::{Position, Timestamp},
-    plugin::description::Kind,
+    event::Position,
+    plugin::{VerifyEvery, description::Kind},
     projection::{Phase, Version},
     state::StateError,
 };
@@ -23,8 +23,9 @@ const LOOK: Duration = Duration::from_secs(1);
 const QUIET_LOOKS: u32 = 5;
 
 /// Begins a verification of what has not been verified for so long, whenever nothing is replayed
-/// and nothing has been folded for some seconds, until the registry closes.
-pub(super) async fn verify_when_idle(verifier: Arc<Verifier>, every: Duration) {
+/// and nothing has been folded for some seconds, until the registry closes. `every` is for what
+/// says nothing of its own; none: never.
+pub(super) async fn verify_when_idle(verifier: Arc<Verifier>, every: Option<Duration>) {
     let mut closed = verifier.registry.closed();
     let verifier: Weak<Verifier> = Arc::downgrade(&verifier);
     let (mut quiet, mut last) = (0, None);
@@ -34,6 +35,9 @@ pub(super) async fn verify_when_idle(verifier: Arc<Verifier>, every: Duration) {
             () = tokio::time::sleep(LOOK) => {}
         }
         let Some(verifier) = verifier.upgrade() else { return };
+        if every.is_none() && !any_says_when(&verifier.registry) {
+            continue;
+        }
         let head = rests_at(&verifier.registry);
         quiet = if head.is_some() && head == last { quiet + 1 } else { 0 };
         last = head;
@@ -74,20 +78,41 @@ fn rests_at(registry: &Registry) -> Option<Position> {
     all.then_some(head)
 }
 
-/// The live version that is due for longest.
-fn due(registry: &Registry, every: Duration) -> Result<Option<(String, String)>, StateError> {
-    let every = i64::try_from(every.as_micros()).unwrap_or(i64::MAX);
-    let due_since = Timestamp::from_micros(clock::now().as_micros().saturating_sub(every));
-    let mut due = None::<(Option<Timestamp>, String, String)>;
-    for name in registry.names() {
-        let live = registry.view(&name).and_then(|view| view.get().live);
-        let Some(live) = live.filter(|live| live.plugin().kind() == Kind::Projection) else { continue };
+/// The live versions of projections, by name.
+fn projections(registry: &Registry) -> impl Iterator<Item = (String, Arc<Version>)> {
+    registry.names().into_iter().filter_map(|name| {
+        let live = registry.view(&name)?.get().live?;
+        (live.plugin().kind() == Kind::Projection).then_some((name, live))
+    })
+}
+
+/// Whether a projection's own settings say when it is verified.
+fn any_says_when(registry: &Registry) -> bool {
+    let says_when = |version: &Version| {
+        matches!(version.plugin().settings().policies.verify_every, Some(VerifyEvery::Span(_)))
+    };
+    projections(registry).any(|(_, version)| says_when(&version))
+}
+
+/// The live version that is due for longest. `every`: for what says nothing of its own.
+fn due(registry: &Registry, every: Option<Duration>) -> Result<Option<(String, String)>, StateError> {
+    let now = clock::now().as_micros();
+    let mut longest = None::<(Option<i64>, String, String)>;
+    for (name, live) in projections(registry) {
+        let every = match live.plugin().settings().policies.verify_every {
+            Some(VerifyEvery::Never) => None,
+            Some(VerifyEvery::Span(own)) => Some(own),
+            None => every,
+        };
+        let Some(every) = every else { continue };
+        let every = i64::try_from(every.as_micros()).unwrap_or(i64::MAX);
         let last = registry.context().catalog.verification(&name, live.digest())?;
-        let began = last.map(|last| last.began);
-        let is_due = began.is_none_or(|began| began <= due_since);
-        if is_due && due.as_ref().is_none_or(|(other, ..)| began < *other) {
-            due = Some((began, name, live.digest().to_owned()));
+        // What never was verified comes first.
+        let due = last.map(|last| last.began.as_micros().saturating_add(every));
+        let is_due = due.is_none_or(|due| due <= now);
+        if is_due && longest.as_ref().is_none_or(|(other, ..)| due < *other) {
+            longest = Some((due, name, live.digest().to_owned()));
         }
     }
-    Ok(due.map(|(_, name, digest)| (name, digest)))
+    Ok(longest.map(|(_, name, digest)| (name, digest)))
 }

@@ -133,8 +133,9 @@ impl Verifier {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Verifies by itself what has not been for so long, whenever there is nothing else to do.
-    pub(super) fn verify_when_idle(self: &Arc<Self>, every: Duration) {
+    /// Verifies by itself what has not been for so long, whenever there is nothing else to do; what
+    /// says nothing of its own after `every`, or never.
+    pub(super) fn verify_when_idle(self: &Arc<Self>, every: Option<Duration>) {
         tokio::spawn(idle::verify_when_idle(Arc::clone(self), every));
     }
 

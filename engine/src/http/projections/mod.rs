@@ -5,7 +5,8 @@
 //! - `tables.rs`: `…/tables/{table}` and `…/tables/{table}/{key}`.
 //! - `queries.rs`: `…/queries/{query}`; `arguments.rs`: from a URL's parameters
 //!   to what the query takes.
-//! - `compare.rs`: `…/compare`, with other code; `component.rs`: a component in a request.
+//! - `compare.rs`: `…/compare`, with other code; `component.rs`: a component in a request;
+//!   `folds.rs`: `…/folds`, how far history is folded for it.
 //! - `verify.rs`: `…/verify`, whether state is what history makes of it.
 //! - `what_if.rs`: `…/what-if`, over altered histories; `lines.rs`: listings that leave as they are made.
 //! - `mirror.rs`: `…/mirror`, reads asked of a candidate as well.
@@ -21,6 +22,7 @@
 mod arguments;
 mod compare;
 mod component;
+mod folds;
 mod history;
 mod lines;
 mod mirror;
@@ -54,6 +56,7 @@ pub(crate) fn routes(deployer: Arc<Deployer>) -> OpenApiRouter {
         .routes(routes!(queries::get, queries::post))
         .routes(routes!(compare::with_kept, compare::with_component))
         .routes(routes!(compare::lend))
+        .routes(routes!(folds::list))
         .routes(routes!(verify::begin, verify::status))
         .routes(routes!(what_if::ask))
         .routes(routes!(mirror::begin, mirror::show, mirror::end))

@@ -9,7 +9,7 @@ use axum::{
 };
 
 use crate::{
-    deploy::{Deployer, NotServed, Standing},
+    deploy::{Deployer, NotServed, RowAt, RowKey, Standing},
     event::Position,
     http::{
         POSITION,
@@ -19,6 +19,7 @@ use crate::{
         problem::{Kind, Problem},
     },
     log::Moment,
+    plugin::description::Description,
     projection::Version,
     query::{self, QueryError, WaitError},
     state::{Checkpoint, StateError, View},
@@ -82,6 +83,18 @@ impl Reading {
 }
 
 impl Freshness {
+    /// The row that is meant, as old as asked, if it can be had without all others.
+    pub(crate) async fn row(
+        &self,
+        deployer: &Deployer,
+        name: &str,
+        find: impl FnOnce(&Description) -> Result<RowKey, Problem>,
+    ) -> Result<Option<RowAt>, Problem> {
+        let Some(at) = self.at else { return Ok(None) };
+        live(deployer, name)?;
+        deployer.row_at(name, self.version.as_deref(), at, find).await
+    }
+
     /// What answers, once it is as fresh as asked, or as old.
     pub(crate) async fn reading(&self, deployer: &Deployer, name: &str) -> Result<Reading, Problem> {
         if self.at.is_some() || self.version.is_some() {

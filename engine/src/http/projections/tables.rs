@@ -15,13 +15,14 @@ use super::{
     reading::{Freshness, tag, told},
 };
 use crate::{
-    deploy::Deployer,
+    deploy::{Deployer, RowAt, RowKey},
     http::{
         etag::Tag,
         parameters::{Both, Parameters, QueryString, UrlQuery},
         path::{Segments, decode},
         problem::{Kind, Problem, ProblemDocument},
     },
+    plugin::description::Description,
     query::{self, DEFAULT_LIMIT, MAX_LIMIT, Question, Row, TablePage, TableRead},
 };
 
@@ -159,16 +160,28 @@ pub(crate) async fn row(
     let (name, table) = (decode(name)?, decode(table)?);
     let key = key.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
     let freshness = UrlQuery::<Freshness>::of(request.uri())?;
-    let reading = freshness.reading(&deployer, &name).await?;
-    let (version, view) = (&*reading.version, &*reading.view);
-    let position = view.position();
-    let found = query::read_key(view, version.plugin().description(), &table, &key)?;
+    let find = |description: &Description| {
+        let (table, key) = query::find_row(description, &table, &key)?;
+        Ok(RowKey { table, key })
+    };
+    let (version, position, is_live, found) = match freshness.row(&deployer, &name, find).await? {
+        Some(RowAt { version, position, row, value }) => {
+            let value = value.map(|value| query::shown_row(&table, &row.key, &value)).transpose()?;
+            (version, position, false, value)
+        }
+        None => {
+            let reading = freshness.reading(&deployer, &name).await?;
+            let found = query::read_key(&reading.view, reading.version.plugin().description(), &table, &key)?;
+            (Arc::clone(&reading.version), reading.view.position(), reading.is_live(), found)
+        }
+    };
+    let version = &*version;
     let asked = |answer| {
         let key = key.iter().map(|part| part.clone().into_owned()).collect();
         (request.uri().to_string(), Question::Row { table: table.clone().into_owned(), key }, answer)
     };
     let Some(row) = found else {
-        if reading.is_live() {
+        if is_live {
             reflect(&deployer, &name, position, || asked(b"null".to_vec()));
         }
         let detail = format!(
@@ -181,7 +194,7 @@ pub(crate) async fn row(
     let body = serde_json::to_vec(&row).map_err(|error| {
         Problem::new(Kind::PluginFailed, format!("the row cannot be written as JSON: {error}"))
     })?;
-    if reading.is_live() {
+    if is_live {
         reflect(&deployer, &name, position, || asked(body.clone()));
     }
     let tag = Tag::within(version.digest(), &body);

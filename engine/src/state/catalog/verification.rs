@@ -48,6 +48,20 @@ pub enum Verdict {
     Failed,
 }
 
+impl Verdict {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Verified, Self::Differs, Self::Failed];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Differs => "differs",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// History, folded again in some way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
