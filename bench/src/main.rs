@@ -123,8 +123,10 @@ const BENCHMARKS: [Benchmark; 16] = [
     },
     Benchmark {
         name: "upcast",
-        about: "Commits of the history, forty times over (683,200 events), folded by `people`: given as they are recorded \
-                today, and as they were at first, which `split-author` splits before. One core.",
+        about: "1,000,000 deposits into 100,000 accounts, folded by `accounts`: given as they are recorded today, and as \
+                they were at first, which `paid-in` upcasts before. Likewise the commits of the history, forty times over, \
+                folded by `people` and split by `split-author`: there the upcaster reads and writes some 250 bytes of JSON \
+                for each event, of which the projection reads two fields. One core.",
         run: upcast::run,
     },
     Benchmark {
