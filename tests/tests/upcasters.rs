@@ -231,7 +231,8 @@ fn chains_grow_and_shrink_and_whoever_is_made_anew_takes_over_in_one_step() {
     );
     assert_eq!(types(&server), counts(&[("c", once + twice), ("z", 31)]), "what answers goes on");
 
-    for name in ["z-to-y", "a-to-b", "b-to-c"] {
+    // Those that were refused first: they are not to take the places of the others.
+    for name in ["again", "circle", "z-to-y", "a-to-b", "b-to-c"] {
         std::fs::remove_file(server.plugin_file(name)).unwrap();
         server.until_health(name, "retired");
     }
@@ -278,6 +279,61 @@ fn an_upcaster_that_remembers_what_came_before_is_caught() {
     let verified = server.run(&["verify", "event-types"]);
     assert_eq!(verified.code, Some(1), "{verified:#?}");
     assert!(verified.output.contains("position 42"), "{verified:#?}");
+}
+
+#[test]
+fn whoever_came_after_an_upcaster_is_made_anew_when_it_goes() {
+    let mut server = Server::start();
+    server.client().append(&[event(1, "a", json!(3)), event(2, "z", json!(1))]);
+    put_upcaster(&server, "mine", "a", "b");
+    server.until_health("mine", "ok");
+    server.drop_in("event-types");
+    assert_eq!(types(&server), counts(&[("b", 3), ("z", 1)]));
+    std::fs::remove_file(server.plugin_file("mine")).unwrap();
+    wait::until_true("it is made anew without it", || types(&server) == counts(&[("a", 1), ("z", 1)]));
+
+    // Who was rolled back from what an upcaster made of it can be given other limits, over a restart too.
+    put_upcaster(&server, "mine", "a", "b");
+    wait::until_true("it is made anew with it", || types(&server) == counts(&[("b", 3), ("z", 1)]));
+    server.run(&["rollback", "event-types", "--yes"]).ok();
+    assert_eq!(types(&server), counts(&[("a", 1), ("z", 1)]));
+    server.configure("event-types", "[policies]\nblock-events = 7\n");
+    wait::until_true("the settings are taken", || {
+        server.log().contains("new limits or policies for the live version")
+    });
+    server.kill();
+    server.restart();
+    server.until_health("mine", "ok");
+    assert_eq!(types(&server), counts(&[("a", 1), ("z", 1)]), "nobody has asked for anything else");
+}
+
+#[test]
+fn what_failed_for_want_of_an_upcaster_is_tried_with_it() {
+    let server = Server::start();
+    server.run(&["import", history::generated(200).file.to_str().unwrap()]).ok();
+    components::put(&server.plugin_file("who"), &components::bytes("authors"));
+    let old = server.until_live("who")["live"].as_str().unwrap().to_owned();
+    components::put(&server.plugin_file("who"), &components::bytes("people"));
+    server.until_status("who", "has failed", |status| status["deployments"][0]["outcome"] == "failed");
+    server.drop_in("split-author");
+    server.until_other_version("who", &old);
+    let status =
+        server.until_status("who", "is what the file holds", |status| is_made_with(status, "split-author"));
+    assert_eq!(live(&status)["state"]["tables"][0]["name"], "people");
+}
+
+#[test]
+fn an_upcaster_whose_file_is_renamed_is_at_work_again() {
+    let server = Server::start();
+    server.client().append(&[event(1, "a", json!(3))]);
+    server.drop_in("event-types");
+    put_upcaster(&server, "one", "a", "b");
+    wait::until_true("it is at work", || types(&server) == counts(&[("b", 3)]));
+    server.configure("two", &from_to("a", "b"));
+    std::fs::rename(server.plugin_file("one"), server.plugin_file("two")).unwrap();
+    server.until_health("one", "retired");
+    server.until_health("two", "ok");
+    wait::until_true("it is at work again", || types(&server) == counts(&[("b", 3)]));
 }
 
 #[test]

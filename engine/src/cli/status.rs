@@ -148,12 +148,15 @@ fn detail(plugin: &PluginStatus, output: &mut Output) -> Result<()> {
     if let Some(reason) = &plugin.reason {
         output.line(format!("  {}", text::printable(reason)))?;
     }
-    output.line(format!(
-        "position {} of {}, {} behind",
-        text::number(plugin.position),
-        text::number(plugin.head),
-        text::number(plugin.lag)
-    ))?;
+    // An upcaster has none, and what could not be loaded neither.
+    if plugin.kind != "upcaster" && plugin.kind != "unknown" {
+        output.line(format!(
+            "position {} of {}, {} behind",
+            text::number(plugin.position),
+            text::number(plugin.head),
+            text::number(plugin.lag)
+        ))?;
+    }
     for UpcastDescription { from, to } in &plugin.upcasts {
         output.line(format!("  makes of events of {from} such of {to}"))?;
     }

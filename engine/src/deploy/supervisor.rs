@@ -88,6 +88,8 @@ pub(super) struct Supervisor {
     /// The state of a reaction, as long as anybody holds it: its file is only opened
     /// once.
     left: Weak<VersionState>,
+    /// An upcaster that did not work beside the others.
+    refused: Option<String>,
     /// Who is to be told when nothing is being loaded.
     waiting: Vec<oneshot::Sender<()>>,
     /// The upcasters that are at work.
@@ -124,6 +126,7 @@ impl Supervisor {
             live: None,
             candidates: Vec::new(),
             left: Weak::new(),
+            refused: None,
             waiting: Vec::new(),
         }
     }
@@ -169,8 +172,12 @@ impl Supervisor {
                         Ok(())
                     }
                 },
-                Ok(()) = self.lineup.changed() => self.recast().await,
-                (index, news) = Candidate::news(&mut self.candidates, &self.name) => self.act_on(index, news).await,
+                Ok(()) = self.lineup.changed() => self.lineup_changed().await,
+                (index, news) = Candidate::news(&mut self.candidates, &self.name) => match self.act_on(index, news).await {
+                    // What failed was perhaps to take the place of what is due to be made anew.
+                    Ok(()) => self.recast().await,
+                    failed => failed,
+                },
             };
             if let Err(error) = done {
                 self.say(&error);
@@ -210,7 +217,10 @@ impl Supervisor {
         let settings = Settings::parse(&sighting.settings);
         let identity = match &settings {
             Ok(settings) => self.identify(&sighting.wasm, settings).await?,
-            Err(_) => Identity::plain(digest_of_unreadable_settings(&sighting)),
+            Err(_) => {
+                let digest = digest_of_unreadable_settings(&sighting);
+                Identity::plain(digest, self.context.upcasters.now().mark())
+            }
         };
         let (digest, file) = (identity.digest.clone(), identity.base().to_owned());
         let same =
@@ -232,6 +242,11 @@ impl Supervisor {
         let is_set_aside =
             |recorded: &VersionRecord| matches!(recorded.station, Station::Standby | Station::Retired);
         if !is_new && recorded.as_ref().is_none_or(is_set_aside) {
+            let live = self.context.catalog.live(&self.name)?.filter(|_| self.live_digest().is_some());
+            if let Some(live) = live.filter(|live| live.base() == file) {
+                // The same but for upcasters.
+                return self.reconfigure(&live.digest, &sighting.settings).await;
+            }
             tracing::info!(
                 plugin = self.name,
                 version = digest,
@@ -307,7 +322,7 @@ impl Supervisor {
         });
         let version = VersionRecord {
             name: self.name.clone(),
-            digest: identity.digest,
+            digest: identity.digest.clone(),
             station: Station::Candidate,
             component,
             settings: sighting.settings.clone(),
@@ -317,9 +332,10 @@ impl Supervisor {
             promoted: None,
             reason: None,
             held,
-            upcast: identity.upcast,
+            upcast: identity.upcast.clone(),
         };
         self.context.catalog.deploy(version.clone(), order, from_file)?;
+        self.note_upcasters(&identity.mark)?;
         Ok(version)
     }
 

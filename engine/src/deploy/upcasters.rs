@@ -4,7 +4,7 @@
 //! loaded. What it is part of is made anew with it: see `supervisor/recast.rs`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Lineup {
     /// By the plug-in's name.
     members: BTreeMap<String, Member>,
     all: Arc<Upcasters>,
+    /// Those that were at work when the process last ended and could not be started again.
+    missing: BTreeSet<String>,
     /// Those that were at work when the process last ended are again.
     is_complete: bool,
 }
@@ -50,12 +52,14 @@ pub(super) struct Identity {
     pub(super) digest: String,
     /// What gives its events their newest shape, if anything does.
     pub(super) upcast: Option<UpcastRecord>,
+    /// The upcasters that were at work when this was found out; see [`Lineup::mark`].
+    pub(super) mark: String,
 }
 
 impl Identity {
     /// Of a version whose events nothing gives another shape.
-    pub(super) fn plain(digest: String) -> Self {
-        Self { digest, upcast: None }
+    pub(super) fn plain(digest: String, mark: String) -> Self {
+        Self { digest, upcast: None, mark }
     }
 
     /// The digest that its component and its settings alone make.
@@ -103,6 +107,7 @@ impl Lineup {
         let record = UpcasterRecord { name, digest, component, settings };
         let mut with = self.clone();
         with.members.remove(&record.name);
+        with.missing.remove(&record.name);
         with.all =
             Arc::new(chain(with.members.values().map(|member| &member.upcaster))?.with(upcaster.clone())?);
         with.members.insert(record.name.clone(), Member { upcaster, record });
@@ -113,13 +118,26 @@ impl Lineup {
     pub(super) fn without(&self, name: &str) -> Result<Self, UpcasterConflict> {
         let mut without = self.clone();
         without.members.remove(name);
+        without.missing.remove(name);
         without.all = Arc::new(chain(without.members.values().map(|member| &member.upcaster))?);
         Ok(without)
     }
 
-    /// Whether those that were at work when the process last ended are again.
+    /// All, and one that should be among them.
+    pub(super) fn missing(&self, name: &str) -> Self {
+        let mut missing = self.clone();
+        missing.missing.insert(name.to_owned());
+        missing
+    }
+
+    /// Whether one of this name is at work, or should be.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name) || self.missing.contains(name)
+    }
+
+    /// Whether those that were at work when the process last ended are again, or have been removed.
     pub(super) fn is_complete(&self) -> bool {
-        self.is_complete
+        self.is_complete && self.missing.is_empty()
     }
 
     /// The names of their plug-ins, in order.
@@ -137,7 +155,7 @@ impl Lineup {
     fn identity(&self, base: String, description: &Description) -> Identity {
         let digests = self.all.digests(description.events.as_deref());
         if digests.is_empty() {
-            return Identity::plain(base);
+            return Identity::plain(base, self.mark());
         }
         let mut hasher = blake3::Hasher::new();
         hasher.update(base.as_bytes());
@@ -147,7 +165,7 @@ impl Lineup {
         let by = |digest: &&str| self.members.values().find(|member| member.record.digest == *digest);
         let by = digests.iter().filter_map(by).map(|member| member.record.clone()).collect();
         let digest = hasher.finalize().to_hex().to_string();
-        Identity { digest, upcast: Some(UpcastRecord { base, by }) }
+        Identity { digest, upcast: Some(UpcastRecord { base, by }), mark: self.mark() }
     }
 }
 
@@ -169,14 +187,14 @@ impl Context {
         let base = version_digest(wasm, settings);
         let lineup = self.upcasters.now();
         if lineup.members.is_empty() {
-            return Identity::plain(base);
+            return Identity::plain(base, lineup.mark());
         }
         if let Some(description) = described {
             return lineup.identity(base, description);
         }
         match self.host.load(name, wasm, settings).await {
             Ok(plugin) if plugin.kind() != Kind::Upcaster => lineup.identity(base, plugin.description()),
-            _ => Identity::plain(base),
+            _ => Identity::plain(base, lineup.mark()),
         }
     }
 
@@ -190,7 +208,7 @@ impl Context {
         let plugin = self.host.load(name, wasm, settings).await?;
         let base = version_digest(wasm, settings);
         let identity = match plugin.kind() {
-            Kind::Upcaster => Identity::plain(base),
+            Kind::Upcaster => Identity::plain(base, String::new()),
             Kind::Projection | Kind::Reaction => self.upcasters.now().identity(base, plugin.description()),
         };
         let upcasters = self.upcasters_of(identity.upcast.as_ref()).await?;
@@ -223,7 +241,12 @@ impl Context {
     async fn upcaster(&self, record: &UpcasterRecord) -> Result<Upcaster, PluginError> {
         let failed = |reason: String| PluginError::Host { plugin: record.name.clone(), reason };
         let wasm = self.store.component(&record.component);
-        let wasm = wasm.map_err(|error| failed(format!("its component cannot be read: {error}")))?;
+        let wasm = wasm.map_err(|error| {
+            failed(format!(
+                "its component cannot be read ({error}): put {}.wasm into the plug-ins folder again",
+                record.name
+            ))
+        })?;
         let settings = Settings::parse(&record.settings).map_err(|error| failed(error.to_string()))?;
         let plugin = self.host.load(&record.name, &wasm, &settings).await?;
         Ok(Upcaster { plugin, digest: record.digest.clone() })

@@ -89,11 +89,16 @@ impl Source {
         Ok(Some(Portion { events: self.newest(events).await?, to, of }))
     }
 
+    /// What stands at a position, as the log has it.
+    pub(crate) fn recorded_at(&self, position: Position) -> Result<Block, Halt> {
+        let block = self.log.block(position).map_err(Halt::of_host)?.unwrap_or_default();
+        Ok(block.select(block.between(position, position), |_| true))
+    }
+
     /// What stands at a position, in its newest shape: several events where it has been split, none
     /// where there is nothing for the plug-in any more.
     pub(crate) async fn at(&mut self, position: Position) -> Result<Block, Halt> {
-        let block = self.log.block(position).map_err(Halt::of_host)?.unwrap_or_default();
-        self.newest(block.select(block.between(position, position), |_| true)).await
+        self.newest(self.recorded_at(position)?).await
     }
 
     /// Gives back the instances of upcasters; what comes next is given to fresh ones.

@@ -221,10 +221,10 @@ impl Runner {
             if self.rests() && self.backlog.read_to() >= newest {
                 self.told.rests(Rest { head: newest, at: now, next: self.next_due() });
             }
-            let (timer, mut command, mut appended) = (self.timer(), None, None);
+            let (timer, mut command) = (self.timer(), None);
             tokio::select! {
                 Some(finished) = self.working.next(), if !self.working.is_empty() => self.note(finished),
-                sent = Sending::ended(&mut self.sending) => appended = Some(sent?),
+                sent = Sending::ended(&mut self.sending) => self.sent(sent?)?,
                 moved = head.changed() => moved.map_err(|_| Halt::of_host("the event log is closed"))?,
                 Some(told) = self.told.commands.recv() => command = Some(told),
                 _ = stop.wait_for(|stop| *stop) => {}
@@ -234,9 +234,6 @@ impl Runner {
                         self.save().map_err(Halt::of_host)?;
                     }
                 }
-            }
-            if let Some(sent) = appended {
-                self.sent(sent).await?;
             }
             if let Some(command) = command {
                 self.obey(command).await?;

@@ -43,6 +43,7 @@ impl Supervisor {
                     "the live version does not start"
                 );
                 self.show_failed(&reason, None);
+                self.miss_upcaster(&record)?;
             }
         }
         Ok(())

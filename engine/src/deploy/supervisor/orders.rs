@@ -142,6 +142,7 @@ impl Supervisor {
             note = order.note,
             "told to"
         );
+        self.agree_upcasters()?;
         match action {
             Action::Promote => self.promote_candidate(&digest, plan.version.held, order).await?,
             Action::RollBack => {

@@ -154,7 +154,13 @@ async fn what_is_on_its_way_is_not_purged() {
     for (sighting, from_file) in [(&old, true), (&new, false)] {
         let digest = digest_of(sighting);
         supervisor
-            .record_deployment(sighting, Identity::plain(digest.clone()), false, Order::default(), from_file)
+            .record_deployment(
+                sighting,
+                Identity::plain(digest.clone(), String::new()),
+                false,
+                Order::default(),
+                from_file,
+            )
             .unwrap();
     }
     drop(supervisor);
@@ -245,7 +251,7 @@ async fn what_answers_and_what_is_on_trial_are_made_anew_as_what_they_are() {
     assert_eq!((live(&supervisor), candidates(&supervisor)[0].to_owned()), anew);
 
     // A process that was killed before it noted that all is done does it again, to no effect.
-    context.catalog.set_upcasters(NAME, "").unwrap();
+    context.catalog.set_upcasters(NAME, Some("")).unwrap();
     ended(supervisor).await;
     let mut supervisor = started(&context).await;
     supervisor.recast().await.unwrap();

@@ -11,7 +11,10 @@ use crate::{
     },
     plugin::{Plugin, Settings},
     projection::{Code, UpcasterConflict},
-    state::{StateError, catalog::VersionRecord},
+    state::{
+        StateError,
+        catalog::{Station, UpcasterRecord, VersionRecord},
+    },
 };
 
 /// Why an upcaster is not at work.
@@ -49,12 +52,43 @@ impl Supervisor {
         });
         match employed {
             Ok(()) => {}
-            Err(Refused::Conflict(conflict)) => return self.fail(&digest, &conflict.to_string(), None, None),
+            Err(Refused::Conflict(conflict)) => {
+                tracing::error!(plugin = self.name, version = digest, %conflict, "is not at work");
+                self.view.update(|view| view.drop_candidate(&digest));
+                let advice = "remove one of the two; what is left is at work then";
+                self.show_failed(&format!("{conflict} ({advice})"), None);
+                self.refused = Some(digest);
+                return Ok(());
+            }
             Err(Refused::Host(error)) => return Err(error),
         }
         tracing::info!(plugin = self.name, version = digest, "promoted");
         self.show_upcaster(&digest, plugin);
         self.prune(plugin.settings().policies.keep)
+    }
+
+    /// What did not work beside the others may do so now.
+    pub(super) fn try_refused_again(&mut self) -> Result<(), StateError> {
+        let Some(refused) = self.refused.take() else { return Ok(()) };
+        let record = self.context.catalog.version(&self.name, &refused)?;
+        match record.filter(|record| record.station == Station::Candidate) {
+            Some(record) => self.load_kept(record),
+            None => Ok(()),
+        }
+    }
+
+    /// One that was at work when the process last ended and cannot be started: until it can, or is removed, nothing is
+    /// made anew without it.
+    pub(super) fn miss_upcaster(&mut self, record: &VersionRecord) -> Result<(), StateError> {
+        let versions = self.context.catalog.all_versions()?;
+        let is_it = |one: &UpcasterRecord| one.name == record.name && one.digest == record.digest;
+        if versions.iter().any(|version| version.upcasters().iter().any(is_it)) {
+            let Ok(()) = self
+                .context
+                .upcasters
+                .change(|lineup| Ok::<_, std::convert::Infallible>(lineup.missing(&self.name)));
+        }
+        Ok(())
     }
 
     /// One that was at work when the process last ended is again.
@@ -91,7 +125,7 @@ impl Supervisor {
 
     /// It is not at work any more.
     pub(super) fn dismiss_upcaster(&mut self) {
-        if self.view.get().upcaster.is_none() {
+        if !self.context.upcasters.now().has(&self.name) {
             return;
         }
         if let Err(conflict) = self.context.upcasters.change(|lineup| lineup.without(&self.name)) {

@@ -1,5 +1,7 @@
 //! What can be done about dead letters.
 
+use std::collections::VecDeque;
+
 use super::Runner;
 use crate::{
     projection::Halt,
@@ -34,11 +36,22 @@ impl Runner {
             }
         }
         let (now, count) = (self.now(), found.len());
+        let mut events = VecDeque::new();
+        if matches!(what, What::Retry) {
+            for DeadLetter { position, .. } in &found {
+                match self.source.at(*position).await {
+                    Ok(event) => events.push_back(event),
+                    // It stays what it is, and all others as well.
+                    Err(halt) => return Ok(Err(LetterError::Host { reason: halt.to_string() })),
+                }
+            }
+        }
         let (mut revived, mut dropped) = (Vec::new(), Vec::new());
         for DeadLetter { position, reason, .. } in found {
             match what {
                 What::Drop => {
-                    let event = self.source.at(position).await?;
+                    // Timers are nobody's to upcast.
+                    let event = self.source.recorded_at(position)?;
                     if let Some(timer) = self.timers.of(&event) {
                         let gone = BookEntry::TimerGone(timer.key.clone());
                         self.timers.apply(&gone);
@@ -51,7 +64,7 @@ impl Runner {
                     let waiting = Waiting { position, attempts: 0, since: now, next: now, reason };
                     self.entries.push(BookEntry::Revived(waiting.clone()));
                     self.setbacks.let_go(waiting);
-                    revived.push((position, self.source.at(position).await?));
+                    revived.push((position, events.pop_front().unwrap_or_default()));
                 }
             }
         }

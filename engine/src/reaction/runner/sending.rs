@@ -47,7 +47,7 @@ impl Runner {
     pub(super) async fn take_sent(&mut self) -> Result<(), Halt> {
         if self.sending.as_ref().is_some_and(|sending| sending.task.is_finished()) {
             let sent = Sending::ended(&mut self.sending).await?;
-            self.sent(sent).await?;
+            self.sent(sent)?;
         }
         Ok(())
     }
@@ -60,12 +60,12 @@ impl Runner {
                 return Ok(());
             }
             let sent = Sending::ended(&mut self.sending).await?;
-            self.sent(sent).await?;
+            self.sent(sent)?;
         }
     }
 
     /// What was being appended is, as far as the log takes it.
-    pub(super) async fn sent(&mut self, sent: Vec<Sent>) -> Result<(), Halt> {
+    pub(super) fn sent(&mut self, sent: Vec<Sent>) -> Result<(), Halt> {
         let Some(Sending { outgoing: Outgoing { number, answers }, .. }) = self.sending.take() else {
             return Ok(());
         };
@@ -76,7 +76,7 @@ impl Runner {
                 Sent::Refused(reason) => {
                     let reason = format!("what it leads to cannot be appended: {reason}");
                     tracing::warn!(plugin = self.version.name(), position, reason, "a dead letter");
-                    let event = self.source.at(*position).await?;
+                    let event = self.source.recorded_at(*position)?;
                     self.entries.extend(DeadLetter::of(&event, reason, 1, now).map(BookEntry::Dead));
                     refused += 1;
                 }

@@ -53,8 +53,8 @@ impl Catalog {
         writing.commit()
     }
 
-    /// Notes which upcasters a name's versions have been made with.
-    pub fn set_upcasters(&self, name: &str, upcasters: &str) -> Result<(), StateError> {
+    /// Notes which upcasters a name's versions have been made with; none: with several.
+    pub fn set_upcasters(&self, name: &str, upcasters: Option<&str>) -> Result<(), StateError> {
         let writing = self.change()?;
         writing.put_upcasters(name, upcasters)?;
         writing.commit()

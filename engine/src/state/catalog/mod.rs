@@ -106,8 +106,9 @@ impl Catalog {
         tables::file(&self.read()?, name, &self.origin)
     }
 
-    /// The upcasters that a name's versions were last made with, as [`Catalog::set_upcasters`] was told; empty: none.
-    pub fn upcasters(&self, name: &str) -> Result<String, StateError> {
+    /// The upcasters that a name's versions were last made with, as [`Catalog::set_upcasters`] was told; none: they are
+    /// made with several, or nothing was told.
+    pub fn upcasters(&self, name: &str) -> Result<Option<String>, StateError> {
         tables::upcasters(&self.read()?, name, &self.origin)
     }
 

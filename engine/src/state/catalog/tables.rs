@@ -126,9 +126,12 @@ pub(super) fn file(
 }
 
 /// The upcasters that a name's versions were last made with.
-pub(super) fn upcasters(read: &ReadTransaction, name: &str, origin: &Origin) -> Result<String, StateError> {
-    let upcasters = text(read, UPCASTERS, name, ("read the upcasters", origin))?;
-    Ok(upcasters.unwrap_or_default())
+pub(super) fn upcasters(
+    read: &ReadTransaction,
+    name: &str,
+    origin: &Origin,
+) -> Result<Option<String>, StateError> {
+    text(read, UPCASTERS, name, ("read the upcasters", origin))
 }
 
 /// What is noted of a name.
@@ -218,10 +221,13 @@ impl<'a> Writing<'a> {
     }
 
     /// Notes which upcasters a name's versions have been made with.
-    pub(super) fn put_upcasters(&self, name: &str, upcasters: &str) -> Result<(), StateError> {
+    pub(super) fn put_upcasters(&self, name: &str, upcasters: Option<&str>) -> Result<(), StateError> {
         let action = "write the upcasters";
         let mut table = self.write.open_table(UPCASTERS).map_err(self.origin.failed(action))?;
-        table.insert(name, upcasters).map_err(self.origin.failed(action))?;
+        match upcasters {
+            Some(upcasters) => drop(table.insert(name, upcasters).map_err(self.origin.failed(action))?),
+            None => drop(table.remove(name).map_err(self.origin.failed(action))?),
+        }
         Ok(())
     }
 
