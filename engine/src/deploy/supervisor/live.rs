@@ -21,7 +21,7 @@ impl Supervisor {
         self.resume_candidates()
     }
 
-    async fn recover_live(&mut self) -> Result<(), StateError> {
+    pub(super) async fn recover_live(&mut self) -> Result<(), StateError> {
         let versions = self.context.catalog.versions(&self.name)?;
         if let Some(last) = versions.iter().rfind(|version| version.station == Station::Failed) {
             self.show_failed(last.reason.as_deref().unwrap_or_default(), None);

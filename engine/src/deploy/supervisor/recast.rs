@@ -15,6 +15,10 @@ impl Supervisor {
     /// The upcasters at work are others.
     pub(super) async fn lineup_changed(&mut self) -> Result<(), StateError> {
         self.try_refused_again()?;
+        if self.live_digest().is_none() && self.context.catalog.live(&self.name)?.is_some() {
+            // It could not be started, perhaps for want of an upcaster that is there again.
+            self.recover_live().await?;
+        }
         self.recast().await
     }
 

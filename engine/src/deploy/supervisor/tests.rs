@@ -202,10 +202,17 @@ async fn nothing_is_done_with_what_is_retired() {
     assert_eq!(context.catalog.versions(NAME).unwrap(), []);
 }
 
-/// The supervisor of an upcaster that is at work.
-async fn employed(context: &Arc<Context>) -> Supervisor {
+/// The supervisor of an upcaster, as in a process that has just started.
+async fn upcaster_started(context: &Arc<Context>) -> Supervisor {
     let (_, mailbox) = mpsc::unbounded_channel();
     let mut upcaster = Supervisor::new("mine", Arc::clone(context), Arc::new(View::default()), mailbox);
+    upcaster.recover().await.unwrap();
+    upcaster
+}
+
+/// It, when its file is there.
+async fn employed(context: &Arc<Context>) -> Supervisor {
+    let mut upcaster = upcaster_started(context).await;
     let sighting = Sighting {
         name: "mine".to_owned(),
         path: "plugins/mine.wasm".into(),
@@ -265,4 +272,41 @@ async fn what_answers_and_what_is_on_trial_are_made_anew_as_what_they_are() {
     settle(&mut supervisor).await;
     assert_eq!((live(&supervisor), candidates(&supervisor)), (plain.0, vec![&*plain.1]));
     supervisor.close().await;
+}
+
+#[tokio::test]
+async fn for_want_of_an_upcaster_that_does_not_start_nothing_is_made_anew() {
+    let data = tempfile::tempdir().unwrap();
+    let context = context(data.path());
+    context.upcasters.complete();
+    let upcaster = employed(&context).await;
+    let mut supervisor = started(&context).await;
+    supervisor.found(files("")).await.unwrap();
+    settle(&mut supervisor).await;
+    let made_with = live(&supervisor);
+    assert_ne!(made_with, Some(digest_of(&files(""))));
+    ended(supervisor).await;
+    ended(upcaster).await;
+
+    // The next process finds nothing of the upcaster but its record.
+    let component = context.catalog.live("mine").unwrap().unwrap().component;
+    context.store.drop_component(&component);
+    context.upcasters.change(|_| Ok::<_, std::convert::Infallible>(Lineup::default())).unwrap();
+    let upcaster = upcaster_started(&context).await;
+    let mut supervisor = started(&context).await;
+    context.upcasters.complete();
+    supervisor.lineup_changed().await.unwrap();
+    assert!(supervisor.candidates.is_empty(), "nothing is made anew without it");
+    assert!(
+        supervisor.view.get().failed.unwrap().reason.contains("put mine.wasm into the plug-ins folder again")
+    );
+    ended(upcaster).await;
+
+    let upcaster = employed(&context).await;
+    supervisor.lineup_changed().await.unwrap();
+    settle(&mut supervisor).await;
+    assert_eq!(live(&supervisor), made_with);
+    assert_eq!(context.catalog.deployments_of(NAME, 10).unwrap().len(), 1);
+    ended(supervisor).await;
+    ended(upcaster).await;
 }
