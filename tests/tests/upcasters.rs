@@ -393,3 +393,33 @@ fn a_reaction_answers_what_an_event_has_become_once() {
     let status = server.until_live("echo");
     assert!(is_made_with(&status, "old"));
 }
+
+#[test]
+fn fixtures_and_files_are_played_with_upcasters() {
+    let server = Server::stopped();
+    let commit = json!({"author": "ann-0042", "summary": "s", "parents": [], "files": 0});
+    let fixture = json!({
+        "name": "an old commit",
+        "steps": [
+            {"event": {"type": "git.commit.authored", "subject": "c1", "data": commit}},
+            {"expect": {"rows": {"people": {"0042": {"name": "ann", "commits": 1}}}}},
+        ],
+    });
+    let file = server.folder().join("commit.json");
+    std::fs::write(&file, fixture.to_string()).unwrap();
+    let path = |name: &str| components::path(name).to_str().unwrap().to_owned();
+    let (people, split, churn) = (path("people"), path("split-author"), path("churn"));
+    let file = file.to_str().unwrap();
+    server.run(&["test", &people, file, "--upcaster", &split]).ok();
+    assert_eq!(server.run(&["test", &people, file]).code, Some(1), "it does not know old commits");
+    let wrong = server.run(&["test", &people, file, "--upcaster", &churn]);
+    assert!(wrong.code == Some(5) && wrong.errors.contains("no upcaster"), "{wrong:#?}");
+    let alone = server.run(&["test", &split, file]);
+    assert!(alone.errors.contains("--upcaster"), "{alone:#?}");
+
+    let events = history::generated(200);
+    let events = events.file.to_str().unwrap();
+    let folded =
+        server.run(&["run", &people, events, "--upcaster", &split, "--table", "people", "--json"]).ok();
+    assert!(folded.lines().count() > 0, "{folded}");
+}
