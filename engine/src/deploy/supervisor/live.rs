@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Supervisor, Trouble};
 use crate::{
-    plugin::{Settings, description::Kind},
+    plugin::{Plugin, Settings, description::Kind},
     projection::{Code, Version},
     state::{
         StateError,
@@ -75,14 +75,7 @@ impl Supervisor {
         if self.live.is_none() {
             return self.reconfigure_upcaster(record, settings).await;
         }
-        let parsed = Settings::parse(settings).unwrap_or_default();
-        let loaded = match self.context.store.component(&record.component) {
-            Ok(wasm) => {
-                self.context.host.load(&self.name, &wasm, &parsed).await.map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        match loaded {
+        match self.loaded_with(&record, settings).await {
             Ok(plugin) => {
                 self.context.catalog.set_settings(&self.name, digest, settings)?;
                 let Some(old) = self.live.take() else { return Ok(()) };
@@ -95,6 +88,17 @@ impl Supervisor {
             Err(reason) => self.keeps_its_settings(&reason),
         }
         Ok(())
+    }
+
+    /// A version that is kept, with other settings.
+    pub(super) async fn loaded_with(
+        &self,
+        record: &VersionRecord,
+        settings: &str,
+    ) -> Result<Arc<Plugin>, String> {
+        let settings = Settings::parse(settings).unwrap_or_default();
+        let wasm = self.context.store.component(&record.component).map_err(|error| error.to_string())?;
+        self.context.host.load(&self.name, &wasm, &settings).await.map_err(|error| error.to_string())
     }
 
     pub(super) fn keeps_its_settings(&self, reason: &str) {

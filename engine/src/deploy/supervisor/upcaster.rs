@@ -9,7 +9,7 @@ use crate::{
         candidate::{Candidate, Stage},
         view::UpcasterView,
     },
-    plugin::{Plugin, Settings},
+    plugin::Plugin,
     projection::{Code, UpcasterConflict},
     state::{
         StateError,
@@ -105,15 +105,7 @@ impl Supervisor {
         record: VersionRecord,
         text: &str,
     ) -> Result<(), StateError> {
-        let settings = Settings::parse(text).unwrap_or_default();
-        let loaded = match self.context.store.component(&record.component) {
-            Ok(wasm) => {
-                let loaded = self.context.host.load(&self.name, &wasm, &settings).await;
-                loaded.map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        match loaded {
+        match self.loaded_with(&record, text).await {
             Ok(plugin) => {
                 self.context.catalog.set_settings(&self.name, &record.digest, text)?;
                 self.reemploy(&VersionRecord { settings: text.to_owned(), ..record }, &plugin);
